@@ -1,0 +1,356 @@
+"""The backward walk: one function for graphs and tapes.
+
+Nodes are visited once, in reverse creation order, which is a topological order. Each node's rule
+gets the gradients of its outputs and returns those of its inputs, as ops; so in a graph the walk
+adds nodes, and in eager code it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any, Literal, TypeAlias
+
+from minigrad.core.bind import tensor_of
+from minigrad.core.context import STATE, State, in_graph
+from minigrad.core.graph import Graph, Operation, SymbolicTensor, name_scope
+from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.primitive import Ctx, Primitive
+from minigrad.core.record import Node
+from minigrad.core.tensor import Tensor, TensorLike
+from minigrad.core.variable import Variable
+from minigrad.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    GradientError,
+    MinigradError,
+    NotDifferentiableError,
+)
+from minigrad.ops.elementwise import add
+from minigrad.ops.manipulation import concat
+from minigrad.ops.shaping import ones_like, sum_to_like, zeros_like
+from minigrad.shapes import Spec, compatible, show
+
+Gradient: TypeAlias = "Tensor | IndexedSlices"
+Unconnected: TypeAlias = Literal["zero", "none", "error"]
+
+
+def gradients(
+    ys: Any,
+    xs: Any,
+    grad_ys: Any = None,
+    *,
+    unconnected: Unconnected = "zero",
+) -> list[Any]:
+    """Add nodes for the gradient of the sum of `ys` with respect to each of `xs`.
+
+    Args:
+        ys: a symbolic tensor or a list of them, of floating dtypes.
+        xs: a tensor or variable or a list of them: inputs or intermediate results of `ys`.
+        grad_ys: upstream gradients, one a `y`, each of its shape; by default ones.
+        unconnected: what stands for an `x` that no `y` depends on: ``"zero"`` (zeros),
+            ``"none"`` (None) or ``"error"``.
+
+    Returns:
+        One gradient an `x`, in order, of its shape and dtype; an `IndexedSlices` where the only
+        use is a look-up of rows.
+
+    Raises:
+        NotDifferentiableError: a `y` or `x` is not of a floating dtype, or the way leads through
+            an op that has no gradient.
+        GradientError: `unconnected="error"`, and an `x` is.
+
+    >>> import minigrad as mg
+    >>> with mg.Graph().as_default():
+    ...     x = mg.placeholder("float32", ())
+    ...     (dx,) = mg.gradients(x * x, [x])
+    >>> mg.Session(graph=x.graph).run(dx, {x: 3.0})
+    np.float32(6.0)
+    """
+    targets = [tensor_of(y) for y in _as_list(ys)]
+    sources = _as_list(xs)
+    graph: Graph | None = None
+    for y in targets:
+        if not isinstance(y, SymbolicTensor):
+            raise ArgumentTypeError(
+                f"mg.gradients takes symbolic tensors, got {y!r}; in eager code use "
+                "mg.GradientTape or mg.grad"
+            )
+        graph = graph or y.graph
+        graph.own(y)
+    if graph is None:
+        raise ArgumentError("mg.gradients needs at least one y")
+    keys: list[list[Any]] = []
+    for x in sources:
+        if isinstance(x, Variable):
+            keys.append(list(graph.reads_of(x)) or [x])
+        elif isinstance(x, SymbolicTensor):
+            graph.own(x)
+            keys.append([x])
+        else:
+            raise ArgumentTypeError(
+                f"mg.gradients differentiates for symbolic tensors and variables, got {x!r}"
+            )
+        check_differentiable(x, "x")
+    nodes = _ancestors([y for y in targets if isinstance(y, SymbolicTensor)])
+    with in_graph(graph), name_scope("gradients"):
+        seeds = seed(targets, grad_ys)
+        found = backward(nodes, seeds, [k for group in keys for k in group])
+        return [collect(found, group, x, unconnected) for group, x in zip(keys, sources, strict=True)]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _ancestors(targets: Sequence[SymbolicTensor]) -> list[Operation]:
+    """The operations that `targets` are computed from, in creation order."""
+    seen: set[Operation] = set()
+    stack = [t.op for t in targets]
+    while stack:
+        op = stack.pop()
+        if op in seen:
+            continue
+        seen.add(op)
+        for t in op.inputs:
+            if t is not None and t.op not in seen:
+                stack.append(t.op)
+    return sorted(seen, key=_index)
+
+
+def _index(op: Operation) -> int:
+    return op.index
+
+
+def check_differentiable(x: Tensor | Variable, role: str) -> None:
+    """Raise `NotDifferentiableError` unless the dtype can have a gradient."""
+    dtype = x.dtype
+    if dtype.is_floating:
+        return
+    if dtype.is_complex:
+        raise NotDifferentiableError(
+            f"gradients of complex tensors are not supported: {x!r}; split it into real parts"
+        )
+    raise NotDifferentiableError(
+        f"the gradient of an integer or bool tensor does not exist: {role} is {x!r}; "
+        "use a floating dtype (write 2.0, or mg.astype(x, mg.float32))"
+    )
+
+
+def seed(targets: Sequence[Tensor], grad_ys: Any) -> list[tuple[Tensor, Gradient]]:
+    """Pairs of a target and its upstream gradient: the given one, or ones."""
+    for y in targets:
+        check_differentiable(y, "y")
+    given = [None] * len(targets) if grad_ys is None else _as_list(grad_ys)
+    if len(given) != len(targets):
+        raise ArgumentError(f"{len(targets)} ys need as many grad_ys, got {len(given)}")
+    pairs: list[tuple[Tensor, Gradient]] = []
+    for y, g in zip(targets, given, strict=True):
+        if g is None:
+            pairs.append((y, ones_like(y)))
+            continue
+        if isinstance(g, IndexedSlices):
+            g = g.dense()
+        g = tensor_of(g, y.dtype)
+        if not compatible(g.shape, y.shape):
+            raise GradientError(
+                f"the upstream gradient of {y!r} has shape {show(g.shape)}, "
+                f"expected {show(y.shape)}"
+            )
+        pairs.append((y, g))
+    return pairs
+
+
+def collect(found: dict[Any, Gradient], keys: list[Any], x: Any, unconnected: Unconnected) -> Any:
+    """The gradient for one source, summed over its keys, or what stands for none."""
+    total: Gradient | None = None
+    for key in keys:
+        g = found.get(key)
+        if g is not None:
+            total = g if total is None else accumulate(total, g)
+    if total is not None:
+        return total
+    if unconnected == "none":
+        return None
+    if unconnected == "error":
+        raise GradientError(f"the result does not depend on {x!r}")
+    if unconnected != "zero":
+        raise ArgumentError(f"unconnected must be 'zero', 'none' or 'error', got {unconnected!r}")
+    return zeros_like(x)
+
+
+def accumulate(a: Gradient, b: Gradient) -> Gradient:
+    """The sum of two gradients; sparse as long as both are."""
+    if isinstance(a, IndexedSlices) and isinstance(b, IndexedSlices):
+        values = concat([a.values, b.values], axis=0)
+        return IndexedSlices(values, concat([a.indices, b.indices], axis=0), a.like)
+    return add(dense(a), dense(b))
+
+
+def dense(g: Gradient) -> Tensor:
+    """A gradient as a dense tensor."""
+    return g.dense() if isinstance(g, IndexedSlices) else g
+
+
+def backward(
+    nodes: Iterable[Node],
+    seeds: Iterable[tuple[Tensor, Gradient]],
+    sources: Iterable[Any],
+    key_of: Any = None,
+) -> dict[Any, Gradient]:
+    """Walk back from the seeds to the sources.
+
+    Args:
+        nodes: the computation, in creation order.
+        seeds: pairs of an output and its upstream gradient.
+        sources: keys (see `Node.in_keys`) whose gradients are wanted.
+        key_of: from a seed's tensor to its key; by default the tensor itself.
+
+    Returns:
+        Gradients by key, of the sources that are reached.
+    """
+    wanted = set(sources)
+    live = set(wanted)
+    path: list[Node] = []
+    for node in nodes:
+        for key in node.in_keys:
+            if key in live:
+                break
+        else:
+            continue
+        path.append(node)
+        live.update(node.out_keys)
+    grads: dict[Any, Gradient] = {}
+    for y, g in seeds:
+        key = y if key_of is None else key_of(y)
+        if key in live:
+            grads[key] = accumulate(grads[key], g) if key in grads else g
+    before = STATE.get()
+    token = STATE.set(before)
+    try:
+        while path:
+            node = path.pop()
+            upstream = [
+                grads.get(k) if k in wanted else grads.pop(k, None) for k in node.out_keys
+            ]
+            if all(g is None for g in upstream):
+                continue
+            if isinstance(node, Operation):
+                STATE.set(
+                    State(
+                        before.graph, before.scope, before.control, before.tapes, node, before.log
+                    )
+                )
+            needs = tuple([key in live for key in node.in_keys])
+            for key, g in zip(node.in_keys, pull(node, upstream, needs), strict=True):
+                if g is not None and key in live:
+                    old = grads.get(key)
+                    grads[key] = g if old is None else accumulate(old, g)
+    finally:
+        STATE.reset(token)
+    return {key: grads[key] for key in wanted if key in grads}
+
+
+_NO_ATTRS = SimpleNamespace()
+
+
+def pull(
+    node: Node, upstream: Sequence[Gradient | None], needs: tuple[bool, ...]
+) -> list[Gradient | None]:
+    """The gradients of a node's inputs from those of its outputs; checked, broadcasting undone."""
+    primitive = node.primitive
+    inputs, outputs = node.tensors()
+    if not any(
+        need and x is not None and x.spec.dtype.is_inexact
+        for need, x in zip(needs, inputs, strict=True)
+    ):
+        return [None] * len(inputs)
+    rule = primitive.gradient_rule
+    if rule is None:
+        if not any(y.spec.dtype.is_inexact for y in outputs):
+            return [None] * len(inputs)
+        where = f" (node {node.name!r}, {node.line})" if isinstance(node, Operation) else ""
+        raise NotDifferentiableError(
+            f"{primitive.name} has no gradient{where}: {primitive.not_differentiable}; "
+            "put mg.stop_gradient around it if none should flow"
+        )
+    grads = tuple(
+        [
+            zeros_like(y) if g is None else g.dense() if isinstance(g, IndexedSlices) else g
+            for g, y in zip(upstream, outputs, strict=True)
+        ]
+    )
+    attrs = SimpleNamespace(**node.attrs) if node.attrs else _NO_ATTRS
+    made = rule(Ctx(inputs, outputs, grads, attrs, needs))
+    if made is None or not isinstance(made, list | tuple):
+        made = (made,)
+    if len(made) != len(inputs):
+        raise GradientError(
+            f"the gradient rule of {primitive.name!r} returned {len(made)} gradients "
+            f"for {len(inputs)} inputs"
+        )
+    return [
+        None if g is None or x is None or not need else _fit(primitive, node, i, g, inputs)
+        for i, (g, x, need) in enumerate(zip(made, inputs, needs, strict=True))
+    ]
+
+
+def _fit(
+    primitive: Primitive[..., Any],
+    node: Node,
+    position: int,
+    g: Gradient,
+    inputs: tuple[Tensor | None, ...],
+) -> Gradient | None:
+    """A rule's result for one input, summed over broadcast axes, with dtype and shape checked."""
+    x = inputs[position]
+    if x is None or not x.spec.dtype.is_inexact:
+        return None
+    want, got = x.spec, g.spec
+    if want.dtype.is_complex:
+        raise NotDifferentiableError(
+            f"{primitive.name}: gradients of complex tensors are not supported"
+        )
+    if got.dtype is not want.dtype:
+        raise GradientError(
+            f"the gradient rule of {primitive.name!r} returned {got.dtype} for input "
+            f"{primitive.input_name(position)!r} of {want.dtype}"
+        )
+    if primitive.elementwise and isinstance(g, Tensor):
+        if got.shape == want.shape and got.known():
+            return g
+        specs = [t.spec for t in inputs if t is not None]
+        if (got.known() and want.known()) or _may_broadcast(want, specs):
+            try:
+                return sum_to_like(g, x)
+            except MinigradError as error:
+                raise GradientError(
+                    f"the gradient rule of {primitive.name!r} returned shape {show(got.shape)} "
+                    f"for input {primitive.input_name(position)!r} of {show(want.shape)}"
+                ) from error
+        return g
+    if not compatible(got.shape, want.shape):
+        raise GradientError(
+            f"the gradient rule of {primitive.name!r} returned shape {show(got.shape)} for input "
+            f"{primitive.input_name(position)!r} of {show(want.shape)}"
+        )
+    return g
+
+
+def _may_broadcast(spec: Spec, specs: Sequence[Spec]) -> bool:
+    """Whether an operand could have been stretched to meet the others."""
+    if len(specs) == 1:
+        return False
+    if spec.shape is None or any(s.shape is None for s in specs):
+        return True
+    rank = len(spec.shape)
+    for other in specs:
+        if other is spec or other.shape is None:
+            continue
+        if len(other.shape) > rank:
+            return True
+        for i in range(1, len(other.shape) + 1):
+            own, theirs = spec.shape[-i], other.shape[-i]
+            if theirs != 1 and (own is None or own == 1):
+                return True
+    return False

@@ -1,0 +1,82 @@
+"""What the current context (thread or task) is doing: one immutable record in one context variable.
+
+One variable instead of five keeps an eager call to a single look-up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minigrad.core.graph import Graph, Operation
+    from minigrad.core.record import EffectLog, Recorder
+
+
+class State:
+    """An immutable record of the current context; `replace` makes a changed copy."""
+
+    __slots__ = ("control", "graph", "log", "origin", "scope", "tapes")
+
+    def __init__(
+        self,
+        graph: Graph | None = None,
+        scope: str = "",
+        control: tuple[Operation, ...] = (),
+        tapes: tuple[Recorder, ...] = (),
+        origin: Operation | None = None,
+        log: EffectLog | None = None,
+    ) -> None:
+        #: The graph that ops join, or None when ops compute at once.
+        self.graph = graph
+        #: The name scope, empty or ending in "/".
+        self.scope = scope
+        #: Operations that every new node waits for.
+        self.control = control
+        #: The tapes that are recording, outermost first.
+        self.tapes = tapes
+        #: The forward node whose gradient is being built: new nodes inherit its line.
+        self.origin = origin
+        #: Where effects are logged, or replayed from, around a checkpointed function.
+        self.log = log
+
+    def replace(self, **changes: Any) -> State:
+        """A copy with some fields changed."""
+        fields = {name: getattr(self, name) for name in State.__slots__}
+        return State(**(fields | changes))
+
+
+EAGER_STATE = State()
+STATE: ContextVar[State] = ContextVar("minigrad.state", default=EAGER_STATE)
+
+
+@contextmanager
+def changed(**changes: Any) -> Iterator[State]:
+    """Run a block under a changed state."""
+    state = STATE.get().replace(**changes)
+    token = STATE.set(state)
+    try:
+        yield state
+    finally:
+        STATE.reset(token)
+
+
+class _DefaultGraph:
+    """The process-wide default graph, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self.graph: Graph | None = None
+        self.lock = threading.Lock()
+
+
+default_graph = _DefaultGraph()
+
+
+def in_graph(graph: Graph) -> Any:
+    """A context in which ops join `graph`. The name scope is kept if they already do."""
+    if STATE.get().graph is graph:
+        return changed()
+    return changed(graph=graph, scope="", control=())

@@ -1,0 +1,430 @@
+"""Primitives: one definition holds the kernel, the shape rule, the gradient and the samples."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
+
+import numpy as np
+
+from minigrad.core import registry
+from minigrad.core.context import in_graph
+from minigrad.core.graph import graph_of_arguments, name_scope
+from minigrad.core.operators import UFUNCS
+from minigrad.core.samples import Fails, Sample
+from minigrad.dtypes import DType, float32, from_numpy
+from minigrad.errors import DTypeError, MinigradError, RegistryError
+from minigrad.shapes import Spec, broadcast
+
+if TYPE_CHECKING:
+    from minigrad.core.indexed_slices import IndexedSlices
+    from minigrad.core.tensor import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What a gradient rule returns: one entry an input, None where nothing flows.
+Grads: TypeAlias = "Tensor | IndexedSlices | None | Sequence[Tensor | IndexedSlices | None]"
+
+#: What an op does beside computing. Only pure nodes may be folded or merged.
+Effect: TypeAlias = Literal["pure", "draw", "read", "write", "host"]
+
+#: The dtypes that a primitive computes with. "float" turns integers and bools into float32.
+Accepts: TypeAlias = Literal["any", "numeric", "real", "float", "real_float", "integral", "integer", "bool"]
+
+SampleMaker: TypeAlias = Callable[[np.random.Generator], Iterable[Sample]]
+
+
+class Ctx:
+    """What a gradient rule sees: one call's inputs, outputs, upstream gradients and attributes."""
+
+    __slots__ = ("attrs", "grads", "inputs", "needs", "outputs")
+
+    def __init__(
+        self,
+        inputs: tuple[Any, ...],
+        outputs: tuple[Any, ...],
+        grads: tuple[Any, ...],
+        attrs: SimpleNamespace,
+        needs: tuple[bool, ...],
+    ) -> None:
+        #: The inputs; None for one left out. Values only of those named in `saves`.
+        self.inputs: tuple[Any, ...] = inputs
+        #: The outputs. Values only of those named in `saves`.
+        self.outputs: tuple[Tensor, ...] = outputs
+        #: The gradient for each output; zeros where nothing flows.
+        self.grads: tuple[Tensor, ...] = grads
+        self.attrs = attrs
+        #: For each input, whether its gradient is wanted; the others may be None.
+        self.needs = needs
+
+
+class Primitive(Generic[P, R]):
+    """A primitive or composite op. Calling it calls its public function; see `primitive`."""
+
+    __wrapped__: Callable[P, R]
+
+    def __init__(
+        self,
+        public: Callable[P, R],
+        *,
+        op: str,
+        outputs: int | tuple[str, ...] | None,
+        effect: Effect,
+        elementwise: bool,
+        accepts: Accepts,
+        result: DType | Callable[[DType], DType] | None,
+        promote: tuple[int, ...] | None,
+        shape_only: tuple[int, ...],
+        numpy: Callable[..., Any] | None,
+        samples: SampleMaker | Sequence[Sample],
+        errors: Sequence[Fails],
+        not_differentiable: str | None,
+    ) -> None:
+        functools.update_wrapper(self, public)
+        self.__wrapped__ = public
+        self.op = op
+        self.name = public.__name__
+        names = outputs if isinstance(outputs, tuple) else None
+        self.output_names = names or (("y",) if outputs == 1 else ())
+        #: Number of outputs, or None where it depends on the call.
+        self.outputs = len(names) if names else outputs if isinstance(outputs, int) else None
+        self.single = self.outputs == 1 and names is None
+        self.effect: Effect = effect
+        self.elementwise = elementwise
+        self.accepts: Accepts = accepts
+        self.result = result
+        #: Positions of the inputs that share one dtype; None means all of them.
+        self.promote = promote
+        #: Positions of inputs of which only shape and dtype are read.
+        self.shape_only = shape_only
+        #: A function of arrays alone that NumPy computes faster than the generic kernel.
+        self.numpy = numpy
+        self.samples = samples
+        self.errors = errors
+        self.not_differentiable = not_differentiable
+        #: The kernel: ``(xp, *arrays, **attrs)``, with a transaction after `xp` if stateful.
+        self.compute: Callable[..., Any] | None = None
+        self.shape_rule: Callable[..., Any] | None = None
+        self.gradient_rule: Callable[[Ctx], Grads] | None = None
+        self.input_names: tuple[str, ...] = ()
+        self.variadic = False
+        self._saved_inputs: frozenset[int] = frozenset()
+        self._saves_rest = False
+        self._saved_outputs: frozenset[int] = frozenset()
+        self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(
+            d.dtype for d in _accepted(accepts)
+        )
+        if isinstance(numpy, np.ufunc):
+            UFUNCS.setdefault(numpy, self)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.compute is not None:
+            return self.__wrapped__(*args, **kwargs)
+        return call_composite(self.__wrapped__, self.op, args, kwargs)
+
+    def __repr__(self) -> str:
+        kind = "composite" if self.compute is None else "primitive"
+        return f"<minigrad {kind} {self.name!r} (op {self.op!r})>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (registry.primitive_of, (self.op,))
+
+    @property
+    def is_composite(self) -> bool:
+        """True when the body of ops is all there is."""
+        return self.compute is None
+
+    @property
+    def stateful(self) -> bool:
+        """True when the kernel takes the run's state as its second argument."""
+        return self.effect in ("draw", "read", "write")
+
+    # -- the parts of a definition ---------------------------------------------------------
+
+    def kernel(self, function: F) -> F:
+        """Decorate the kernel: ``def _(xp, x, *, axis): ...`` on arrays of one namespace.
+
+        The kernel of a primitive with the effect draw, read or write takes the run's state
+        after `xp`.
+        """
+        self._once("kernel", self.compute)
+        self.compute = function
+        parameters = list(inspect.signature(function).parameters.values())
+        parameters = parameters[2 if self.stateful else 1 :]
+        names = [p.name for p in parameters if p.kind != p.KEYWORD_ONLY]
+        self.variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+        self.input_names = tuple(names)
+        return function
+
+    def shape(self, function: F) -> F:
+        """Decorate the shape-and-dtype rule: `Spec`s in, a `Spec` or a tuple of them out."""
+        self._once("shape rule", self.shape_rule)
+        self.shape_rule = function
+        return function
+
+    def gradient(
+        self, *, saves: Sequence[str] = ()
+    ) -> Callable[[Callable[[Ctx], Grads]], Callable[[Ctx], Grads]]:
+        """Decorate the gradient rule, written in ops: a `Ctx` in, a gradient for each input out.
+
+        Args:
+            saves: names of the inputs (as the kernel calls them) and outputs (``"y"``, or as
+                given to `primitive`) whose values the rule reads.
+        """
+
+        def put(rule: Callable[[Ctx], Grads]) -> Callable[[Ctx], Grads]:
+            self._once("gradient", self.gradient_rule)
+            self.gradient_rule = rule
+            for name in saves:
+                self._save(name)
+            return rule
+
+        return put
+
+    def _save(self, name: str) -> None:
+        if name in self.input_names:
+            position = self.input_names.index(name)
+            self._saved_inputs |= {position}
+            if self.variadic and position == len(self.input_names) - 1:
+                self._saves_rest = True
+        elif name in self.output_names:
+            self._saved_outputs |= {self.output_names.index(name)}
+        else:
+            raise RegistryError(
+                f"{self.name}: saves names {name!r}, which is no input "
+                f"({', '.join(self.input_names)}) or output ({', '.join(self.output_names)}); "
+                "the kernel must be given before the gradient"
+            )
+
+    def _once(self, what: str, present: object) -> None:
+        if present is not None:
+            raise RegistryError(f"primitive {self.name!r} has two definitions of its {what}")
+
+    # -- what the engine asks --------------------------------------------------------------
+
+    def keeps_input(self, position: int) -> bool:
+        """Whether a tape keeps the value of this input."""
+        return position in self._saved_inputs or (
+            self._saves_rest and position >= len(self.input_names) - 1
+        )
+
+    def keeps_output(self, position: int) -> bool:
+        """Whether a tape keeps the value of this output."""
+        return position in self._saved_outputs
+
+    def input_name(self, position: int) -> str:
+        """What the kernel calls an input."""
+        last = len(self.input_names) - 1
+        if self.variadic and position >= last:
+            return f"{self.input_names[last]}_{position - last}"
+        return self.input_names[position]
+
+    def promoted(self, count: int) -> Sequence[int]:
+        """Positions, among `count` inputs, that share one dtype."""
+        if self.promote is None:
+            return range(count)
+        return [i for i in self.promote if i < count]
+
+    def accept(self, dtype: DType) -> DType:
+        """The dtype computed with when operands have this common one. Raises `DTypeError`."""
+        if dtype.dtype in self.fast_dtypes:
+            return dtype
+        if self.accepts in ("float", "real_float") and (dtype.is_integer or dtype.is_bool):
+            return float32
+        names = ", ".join(d.name for d in _accepted(self.accepts))
+        raise DTypeError(f"{self.name} does not take {dtype}; it takes {names}; cast with mg.astype")
+
+    def infer(self, specs: Sequence[Spec | None], attrs: dict[str, Any]) -> tuple[Spec, ...]:
+        """Specs of the outputs. A mismatch raises with the op's name in front."""
+        try:
+            if self.shape_rule is not None:
+                made = self.shape_rule(*specs, **attrs)
+                return (made,) if isinstance(made, Spec) else tuple(made)
+            return (self._infer_elementwise(specs),)
+        except MinigradError as error:
+            raise type(error)(f"{self.name}: {error}") from None
+
+    def _infer_elementwise(self, specs: Sequence[Spec | None]) -> Spec:
+        given = [s for s in specs if s is not None]
+        first = given[self.promote[0] if self.promote else 0]
+        shape = first.shape
+        for s in given:
+            if s.shape != shape:
+                shape = broadcast(*[s.shape for s in given])
+                break
+        result = self.result
+        if result is None:
+            if shape == first.shape and first.value is None:
+                return first
+            return Spec(shape, first.dtype)
+        return Spec(shape, result if isinstance(result, DType) else result(first.dtype))
+
+    def problem(self) -> str | None:
+        """What is missing from the definition, or None."""
+        if not callable(self.samples) and not self.samples:
+            return "has no samples; give some, so that it is tested"
+        if not self.__doc__:
+            return "has no docstring"
+        if self.is_composite:
+            if self.gradient_rule is not None or self.shape_rule is not None:
+                return "has a gradient or shape rule but no kernel"
+            return None
+        if self.shape_rule is None and not self.elementwise:
+            return "has no shape rule and is not elementwise"
+        if self.gradient_rule is None and not self.not_differentiable:
+            return (
+                "has neither a gradient nor a reason for having none; decorate a rule with "
+                "@….gradient(), or pass not_differentiable='why'"
+            )
+        if self.gradient_rule is not None and self.not_differentiable:
+            return "has both a gradient and a reason for having none"
+        return None
+
+    def make_samples(self) -> list[Sample]:
+        """The samples; those that draw numbers draw the same ones every time."""
+        if callable(self.samples):
+            seed = np.frombuffer(self.op.encode(), np.uint8)
+            return list(self.samples(np.random.default_rng(seed)))
+        return list(self.samples)
+
+
+@functools.lru_cache(maxsize=None)
+def _accepted(accepts: Accepts) -> tuple[DType, ...]:
+    """The dtypes of a category."""
+    from_names: Callable[..., list[DType]] = lambda *names: [from_numpy(np.dtype(n)) for n in names]  # noqa: E731
+    floats = from_names("float16", "float32", "float64")
+    complexes = from_names("complex64", "complex128")
+    signs = [f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)]
+    integers = from_names(*signs)
+    truth = from_names("bool")
+    text = from_names("object")
+    return tuple(
+        {
+            "any": [*truth, *integers, *floats, *complexes, *text],
+            "numeric": [*integers, *floats, *complexes],
+            "real": [*integers, *floats],
+            "float": [*floats, *complexes],
+            "real_float": floats,
+            "integral": [*truth, *integers],
+            "integer": integers,
+            "bool": truth,
+        }[accepts]
+    )
+
+
+def primitive(
+    op: str,
+    *,
+    samples: SampleMaker | Sequence[Sample],
+    errors: Sequence[Fails] = (),
+    outputs: int | tuple[str, ...] | None = 1,
+    effect: Effect = "pure",
+    elementwise: bool = False,
+    accepts: Accepts = "any",
+    result: DType | Callable[[DType], DType] | None = None,
+    promote: tuple[int, ...] | None = None,
+    shape_only: tuple[int, ...] = (),
+    numpy: Callable[..., Any] | None = None,
+    not_differentiable: str | None = None,
+) -> Callable[[Callable[P, R]], Primitive[P, R]]:
+    """Define a primitive: decorate its public function, then attach kernel, shape and gradient.
+
+    The function's signature is the public one; its body only normalises arguments and ends in
+    `bind` (or `bind_all` for several outputs). Without a kernel it is a *composite*: its body of
+    ops runs in a name scope, in the graph of whichever argument is symbolic.
+
+    Args:
+        op: name of the graph node, in CamelCase.
+        samples: calls to test it on: a list, or a function of a `numpy.random.Generator`.
+        errors: calls that must raise.
+        outputs: 1; a tuple of names; a number; or None where it depends on the call.
+        effect: what it does beside computing: pure, draw, read, write or host.
+        elementwise: inputs broadcast, and the output has the broadcast shape. The engine then
+            undoes broadcasting in gradients, and no shape rule is needed.
+        accepts: the dtypes it computes with, see `Accepts`.
+        result: dtype of an elementwise result where it is not the operands' own: a dtype, or a
+            function of the operands' dtype.
+        promote: positions of the inputs that are brought to one dtype; by default all.
+        shape_only: positions of inputs of which only the shape and dtype are read.
+        numpy: what computes the same on NumPy arrays alone, faster (usually a ufunc).
+        not_differentiable: why there is no gradient, where there is none.
+
+    Raises:
+        RegistryError: the name is taken.
+
+    >>> import minigrad as mg
+    >>> @mg.primitive("Cube", elementwise=True, accepts="float", samples=[mg.Sample(2.0)])
+    ... def cube(x, /):
+    ...     "x to the third power."
+    ...     return mg.bind(cube, x)
+    >>> @cube.kernel
+    ... def _(xp, x):
+    ...     return x * x * x
+    >>> @cube.gradient(saves=("x",))
+    ... def _(c):
+    ...     return c.grads[0] * 3 * c.inputs[0] ** 2
+    >>> mg.grad(cube)(2.0)
+    Tensor(12., shape=(), dtype=float32)
+    >>> mg.registry.unregister(cube)
+    """
+
+    def put(public: Callable[P, R]) -> Primitive[P, R]:
+        made = Primitive(
+            public,
+            op=op,
+            outputs=outputs,
+            effect=effect,
+            elementwise=elementwise,
+            accepts=accepts,
+            result=result,
+            promote=promote,
+            shape_only=shape_only,
+            numpy=numpy,
+            samples=samples,
+            errors=errors,
+            not_differentiable=not_differentiable,
+        )
+        registry.register(made)
+        return made
+
+    return put
+
+
+def call_composite(
+    function: Callable[..., R], scope: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> R:
+    """Run a composite's body: in a name scope, in the graph of a symbolic argument, or eagerly."""
+    graph = graph_of_arguments(args, kwargs)
+    if graph is None:
+        return function(*args, **kwargs)
+    with in_graph(graph), name_scope(scope):
+        return function(*args, **kwargs)
+
+
+def composite(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function of ops so that all of its body joins the graph of a symbolic argument.
+
+    Without it, an op in the body that has no symbolic operand (a random draw, an arithmetic step
+    on an eager variable) would compute at once and become a constant of the graph. The nodes get
+    the function's name as their name scope. In eager code it changes nothing.
+
+    >>> import minigrad as mg
+    >>> @mg.composite
+    ... def noisy(x):
+    ...     return x + mg.random.normal((2,))
+    >>> with mg.Graph().as_default():
+    ...     noisy(mg.placeholder("float32", (2,))).op.name
+    'noisy/Add'
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        return call_composite(function, function.__name__, args, kwargs)
+
+    return wrapper
+

@@ -1,0 +1,155 @@
+"""Where variables and random generators keep their values, and how a run changes them.
+
+Every place for state is a `Cell`; its values lie in a `Store`: one for eager code, shared by all,
+and one for each session. A `Transaction` reads a consistent snapshot, stages writes, and commits
+them in one step that neither a signal nor another thread can see half done. That rests on three
+facts of CPython: signal handlers and other threads run only between bytecodes; a call that stays
+in C with integer keys executes no bytecode; and ``with lock:`` cannot lose a lock to a signal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from minigrad.errors import StateError
+
+if TYPE_CHECKING:
+    from minigrad.core.graph import Graph
+
+_cell_keys = itertools.count(1)
+
+
+class Cell:
+    """A place that holds one value in each store: a variable's array, a generator's counter."""
+
+    __slots__ = ("graph", "key", "label")
+
+    def __init__(self, label: str, graph: Graph | None) -> None:
+        #: Creation order, and the key in stores; an int, because hashing one runs no Python code.
+        self.key = next(_cell_keys)
+        #: The owning graph, whose sessions hold a value each; None for eager state.
+        self.graph = graph
+        self.label = label
+
+
+class StateOwner:
+    """Base of what owns a cell. An attribute of this type makes an op's effect its."""
+
+    __slots__ = ()
+    cell: Cell
+
+
+class Store:
+    """Values by cell key, and who may write them at the moment."""
+
+    __slots__ = ("__weakref__", "holders", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}
+        #: Cell key -> (guard of the run that writes it, its thread). It counts while the guard is
+        #: locked; an entry whose guard is free is left over and may be replaced.
+        self.holders: dict[int, tuple[threading.Lock, int]] = {}
+
+
+#: The values of eager variables and generators, seen by eager code and by every session.
+EAGER = Store()
+
+_table_lock = threading.Lock()
+
+
+class Slot:
+    """A cell in the store that a run uses for it."""
+
+    __slots__ = ("cell", "store")
+
+    def __init__(self, cell: Cell, store: Store) -> None:
+        self.cell = cell
+        self.store = store
+
+
+def hold(slots: Sequence[Slot], guard: threading.Lock) -> None:
+    """Make the run whose (locked) `guard` this is the only writer of `slots`; wait if need be.
+
+    All are taken at once, so runs cannot deadlock. The caller releases by unlocking the guard:
+    ``with guard: hold(slots, guard); …``.
+
+    Raises:
+        StateError: an outer run of this thread writes one of them.
+    """
+    me = threading.get_ident()
+    while True:
+        with _table_lock:
+            for slot in slots:
+                holder = slot.store.holders.get(slot.cell.key)
+                if holder is not None and holder[0].locked():
+                    break
+            else:
+                for slot in slots:
+                    slot.store.holders[slot.cell.key] = (guard, me)
+                return
+        if holder[1] == me:
+            raise StateError(
+                f"a nested run writes {slot.cell.label}, which the run around it writes too; "
+                "let the outer run do both, or run the inner one after it"
+            )
+        with holder[0]:
+            pass
+
+
+class Transaction:
+    """The state one run sees: a snapshot from its start, and its own staged writes."""
+
+    __slots__ = ("_snapshot", "_staged", "_stores")
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        keys = [slot.cell.key for slot in slots]
+        self._stores = dict(zip(keys, [slot.store for slot in slots], strict=True))
+        values = [slot.store.values for slot in slots]
+        # One call that stays in C: no other run can commit between two of these reads.
+        self._snapshot: dict[int, Any] = dict(zip(keys, map(dict.get, values, keys), strict=True))
+        self._staged: dict[int, Any] = {}
+
+    def start(self, cell: Cell) -> Any:
+        """The value at the start of the run, or None."""
+        return self._snapshot[cell.key]
+
+    def read(self, cell: Cell) -> Any:
+        """The value with this run's writes so far, or None."""
+        staged = self._staged.get(cell.key)
+        return self._snapshot[cell.key] if staged is None else staged
+
+    def write(self, cell: Cell, value: Any) -> None:
+        """Stage a value."""
+        self._staged[cell.key] = value
+
+    def commit(self) -> None:
+        """Make the staged values visible, all at once."""
+        by_store: dict[int, tuple[dict[int, Any], dict[int, Any]]] = {}
+        for key, value in self._staged.items():
+            values = self._stores[key].values
+            by_store.setdefault(id(values), (values, {}))[1][key] = value
+        targets = [pair[0] for pair in by_store.values()]
+        updates = [pair[1] for pair in by_store.values()]
+        # The consuming deque calls dict.update from C for every store: one indivisible step.
+        deque(map(dict.update, targets, updates), maxlen=0)  # type: ignore[arg-type]
+
+
+def cells_of(attrs: dict[str, Any]) -> list[Cell]:
+    """The cells that an op with these attributes reads or writes."""
+    return [value.cell for value in attrs.values() if isinstance(value, StateOwner)]
+
+
+def eager_slots(attrs: dict[str, Any], name: str) -> list[Slot]:
+    """The cells of an eager op. Raises `StateError` when one belongs to a graph."""
+    cells = cells_of(attrs)
+    for cell in cells:
+        if cell.graph is not None:
+            raise StateError(
+                f"{name}: {cell.label} belongs to {cell.graph!r}, whose sessions hold a value "
+                "each; use it inside that graph and run the result in a session"
+            )
+    return [Slot(cell, EAGER) for cell in cells]

@@ -1,0 +1,251 @@
+"""Variables: named state that ops read, and that assignments change."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from minigrad.core import record as recording
+from minigrad.core.bind import apply, tensor_of
+from minigrad.core.context import STATE, changed
+from minigrad.core.graph import GraphKeys, Operation, SymbolicTensor
+from minigrad.core.operators import Operators
+from minigrad.core.registry import primitive_of
+from minigrad.core.state import EAGER, Cell, StateOwner
+from minigrad.core.tensor import Array, ConcreteTensor, Tensor
+from minigrad.dtypes import DType, DTypeLike, as_dtype
+from minigrad.errors import DTypeError, ShapeError, StateError
+from minigrad.shapes import Spec, show
+
+if TYPE_CHECKING:
+    from minigrad.core.graph import Graph
+    from minigrad.core.tensor import TensorLike
+
+
+class Variable(Operators, StateOwner):
+    """A named value that training changes.
+
+    Made in eager code it holds its value at once, and eager code and every session share it. Made
+    inside a graph it belongs to that graph: each session holds its own value, which the
+    variable's `initializer` sets.
+
+    Args:
+        initial_value: a tensor, array, number or nested list; or a function without arguments
+            that returns one.
+        trainable: whether tapes watch it by themselves, and whether it is in the graph's
+            collection of trainable variables.
+        name: the name in the graph; made unique there.
+        dtype: element type; by default the initial value's.
+
+    Raises:
+        DTypeError: the initial value does not convert to `dtype`.
+        ShapeError: the initial value's shape is not known when the graph is built.
+
+    >>> import minigrad as mg
+    >>> v = mg.Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([10.0, 10.0])
+    Tensor([11., 12.], shape=(2,), dtype=float32)
+    >>> v
+    <minigrad.Variable 'v' shape=(2,) dtype=float32 value=[11. 12.]>
+    """
+
+    __slots__ = ("__weakref__", "_key", "_spec", "cell", "graph", "initializer", "name", "trainable")
+
+    #: The op that sets the variable to its initial value; None for an eager variable.
+    initializer: Operation | None
+
+    def __init__(
+        self,
+        initial_value: TensorLike | Callable[[], TensorLike],
+        *,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        wanted = None if dtype is None else as_dtype(dtype)
+        self.graph: Graph | None = STATE.get().graph
+        self.trainable = trainable
+        self.initializer = None
+        self._key = recording.next_key()
+        if self.graph is None:
+            self.name = name or "Variable"
+            with changed(tapes=()):
+                value = initial_value() if callable(initial_value) else initial_value
+                first = tensor_of(value, wanted)
+            if not isinstance(first, ConcreteTensor):
+                raise StateError(
+                    f"variable {self.name!r} is made in eager code, but its initial value is "
+                    "symbolic; make it inside `with graph.as_default():`"
+                )
+            self.cell = Cell(f"variable {self.name!r}", None)
+            self._spec = first.spec
+            EAGER.values[self.cell.key] = np.array(first._value)
+            weakref.finalize(self, EAGER.values.pop, self.cell.key, None).atexit = False
+        else:
+            self._build(self.graph, initial_value, name, wanted)
+
+    def _build(
+        self, graph: Graph, initial_value: Any, name: str | None, wanted: DType | None
+    ) -> None:
+        """Make the nodes of a graph-owned variable: its initial value, initializer and read."""
+        with graph.lock, changed(control=(), tapes=()):
+            self.name = graph.unique_name(STATE.get().scope + (name or "Variable"))
+            self.cell = Cell(f"variable {self.name!r}", graph)
+            with changed(scope=self.name + "/"):
+                value = initial_value() if callable(initial_value) else initial_value
+                first = tensor_of(value, wanted, graph=graph, name="initial_value")
+                spec = first.spec
+                if not spec.known():
+                    raise ShapeError(
+                        f"variable {self.name!r} needs an initial value of known shape, got "
+                        f"{show(spec.shape)}"
+                    )
+                self._spec = Spec(spec.shape, spec.dtype)
+                assign = apply(
+                    primitive_of("Assign"), (first,), {"variable": self}, name="Assign"
+                )
+            self.initializer = cast(SymbolicTensor, assign).op
+            graph.read_node(self)
+        graph.add_to_collection(GraphKeys.GLOBAL_VARIABLES, self)
+        if self.trainable:
+            graph.add_to_collection(GraphKeys.TRAINABLE_VARIABLES, self)
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype."""
+        return self._spec
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape; a variable's never changes."""
+        return self._spec.shape  # type: ignore[return-value]
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return self._spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def value(self) -> Tensor:
+        """The current value as a tensor: at once in eager code, a read node in a graph."""
+        return tensor_of(self)
+
+    def read(self) -> Tensor:
+        """The same as `value`."""
+        return tensor_of(self)
+
+    def numpy(self) -> Array:
+        """The current value of an eager variable as a NumPy array of the caller's own.
+
+        Raises:
+            StateError: the variable belongs to a graph; fetch it from a session.
+        """
+        if self.graph is not None:
+            raise StateError(
+                f"variable {self.name!r} belongs to a graph and has a value in each session; "
+                "use sess.run(v)"
+            )
+        return np.array(EAGER.values[self.cell.key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.numpy(), dtype)
+
+    def assign(self, value: TensorLike) -> Tensor:
+        """Set the value, and return it. In a graph, a node that does so when it runs.
+
+        Raises:
+            ShapeError: the shape of `value` is not the variable's.
+            DTypeError: `value` does not convert to the variable's dtype.
+        """
+        return self._update("Assign", value)
+
+    def assign_add(self, value: TensorLike) -> Tensor:
+        """Add `value`, and return the sum. See `assign`."""
+        return self._update("AssignAdd", value)
+
+    def assign_sub(self, value: TensorLike) -> Tensor:
+        """Subtract `value`, and return the difference. See `assign`."""
+        return self._update("AssignSub", value)
+
+    def scatter_assign(self, indices: TensorLike, value: TensorLike) -> Tensor:
+        """Set the rows at `indices` (integers on the first axis); of repeated ones the last wins."""
+        return self._scatter("ScatterUpdate", indices, value)
+
+    def scatter_add(self, indices: TensorLike, value: TensorLike) -> Tensor:
+        """Add to the rows at `indices`; repeated indices add up."""
+        return self._scatter("ScatterAdd", indices, value)
+
+    def scatter_sub(self, indices: TensorLike, value: TensorLike) -> Tensor:
+        """Subtract from the rows at `indices`; repeated indices add up."""
+        return self._scatter("ScatterSub", indices, value)
+
+    def _fit(self, value: TensorLike) -> Tensor:
+        """A value in the variable's dtype, converted only where nothing but precision is lost."""
+        tensor = tensor_of(value, None if hasattr(value, "dtype") else self.dtype)
+        own = tensor.dtype
+        if own is self.dtype:
+            return tensor
+        if not np.can_cast(own.dtype, self.dtype.dtype, "same_kind"):
+            raise DTypeError(
+                f"variable {self.name!r} has dtype {self.dtype}, got a value of {own}; "
+                f"cast it with mg.astype(x, mg.{self.dtype})"
+            )
+        return apply(primitive_of("Cast"), (tensor,), {"dtype": self.dtype})
+
+    def _update(self, op: str, value: TensorLike) -> Tensor:
+        return apply(primitive_of(op), (self._fit(value),), {"variable": self})
+
+    def _scatter(self, op: str, indices: TensorLike, value: TensorLike) -> Tensor:
+        inputs = (tensor_of(indices), self._fit(value))
+        return apply(primitive_of(op), inputs, {"variable": self})
+
+    def __repr__(self) -> str:
+        text = f"<minigrad.Variable {self.name!r} shape={show(self.shape)} dtype={self.dtype}"
+        if self.graph is None:
+            text += f" value={np.array2string(EAGER.values[self.cell.key])}"
+        return text + ">"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        return copy.copy(self)
+
+    def __copy__(self) -> Variable:
+        rebuild, arguments = self.__reduce__()
+        made: Variable = rebuild(*arguments)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.graph is not None:
+            raise StateError(
+                f"variable {self.name!r} belongs to a graph and cannot be copied or pickled "
+                "alone; save its session's values, or the graph with Graph.to_dict"
+            )
+        return (_restore, (self.numpy(), self.trainable, self.name))
+
+    def __bool__(self) -> bool:
+        return bool(self.value())
+
+    def __float__(self) -> float:
+        return float(self.value())  # type: ignore[arg-type]
+
+    def __int__(self) -> int:
+        return int(self.value())  # type: ignore[call-overload, no-any-return]
+
+    def __len__(self) -> int:
+        return len(self.value())  # type: ignore[arg-type]
+
+    def __iter__(self) -> Any:
+        return iter(self.value())  # type: ignore[call-overload]
+
+
+def _restore(value: Array, trainable: bool, name: str) -> Variable:
+    """An eager variable from its pickled parts."""
+    with changed(graph=None):
+        return Variable(value, trainable=trainable, name=name)

@@ -1,0 +1,224 @@
+"""`GradientTape`: write down what eager code does, then walk back over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Token
+from types import TracebackType
+from typing import Any
+
+from minigrad.autodiff import (
+    Unconnected,
+    backward,
+    check_differentiable,
+    collect,
+    gradients,
+    seed,
+)
+from minigrad.core.bind import tensor_of
+from minigrad.core.context import STATE, State, changed
+from minigrad.core.graph import SymbolicTensor
+from minigrad.core.record import Recorder, key_of
+from minigrad.core.tensor import ConcreteTensor, Tensor
+from minigrad.core.variable import Variable
+from minigrad.errors import ArgumentTypeError, GradientError, StateError
+from minigrad.jacobian import jacobian_rows
+from minigrad.nest import flatten, unflatten
+
+
+class GradientTape:
+    """Records the ops of a ``with`` block, so that gradients can be asked for afterwards.
+
+    Trainable variables are watched by themselves, other tensors by `watch`. Tapes nest: an inner
+    tape's `gradient` inside an outer tape is recorded there, for higher derivatives. Inside a
+    graph, `gradient` adds the same nodes as `minigrad.gradients`.
+
+    Args:
+        persistent: allow `gradient` more than once; the records live until the tape is dropped.
+        watch_accessed_variables: watch trainable variables when they are read.
+
+    >>> import minigrad as mg
+    >>> x = mg.asarray(3.0)
+    >>> with mg.GradientTape() as tape:
+    ...     tape.watch(x)
+    ...     y = x * x
+    >>> tape.gradient(y, x)
+    Tensor(6., shape=(), dtype=float32)
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self._recorder: Recorder | None = Recorder(watch_accessed_variables)
+        self._persistent = persistent
+        self._watch_variables = watch_accessed_variables
+        self._token: Token[State] | None = None
+
+    def __enter__(self) -> GradientTape:
+        if self._token is not None:
+            raise StateError("this tape is recording already; use another GradientTape inside it")
+        state = STATE.get()
+        self._token = STATE.set(state.replace(tapes=(*state.tapes, self._live())))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._token is not None:
+            STATE.reset(self._token)
+            self._token = None
+
+    def _live(self) -> Recorder:
+        if self._recorder is None:
+            raise StateError(
+                "this tape's gradient was taken already, which freed it; make it with "
+                "GradientTape(persistent=True) to ask more than once"
+            )
+        return self._recorder
+
+    def watch(self, tensors: Any) -> None:
+        """Treat tensors or variables (one, or a nest) as inputs to differentiate for.
+
+        Raises:
+            NotDifferentiableError: one is not of a floating dtype.
+        """
+        recorder = self._live()
+        for item in flatten(tensors):
+            if isinstance(item, Variable):
+                check_differentiable(item, "x")
+                recorder.tracked.add(item._key)
+                recorder.variables[item._key] = item
+            elif isinstance(item, ConcreteTensor):
+                check_differentiable(item, "x")
+                recorder.tracked.add(key_of(item))
+            elif not isinstance(item, SymbolicTensor):
+                raise ArgumentTypeError(
+                    f"watch takes tensors and variables, got {type(item).__name__}; "
+                    "make a tensor with mg.asarray first"
+                )
+
+    def watched_variables(self) -> list[Variable]:
+        """The variables watched so far, in the order of their creation."""
+        variables = self._live().variables
+        return [variables[key] for key in sorted(variables)]
+
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """A context whose ops this tape does not record."""
+        mine = self._live()
+        tapes = tuple([t for t in STATE.get().tapes if t is not mine])
+        with changed(tapes=tapes):
+            yield
+
+    def reset(self) -> None:
+        """Forget everything recorded and watched so far."""
+        recorder = self._live()
+        recorder.records.clear()
+        recorder.tracked.clear()
+        recorder.variables.clear()
+
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        *,
+        unconnected: Unconnected = "zero",
+    ) -> Any:
+        """The gradient of the sum of `target` for each of `sources`.
+
+        Args:
+            target: a tensor, or a nest of them.
+            sources: a watched tensor or variable, or a nest of them.
+            output_gradients: upstream gradients, a nest like `target`; by default ones.
+            unconnected: ``"zero"``, ``"none"`` or ``"error"``; see `minigrad.gradients`.
+
+        Returns:
+            A nest like `sources`.
+
+        Raises:
+            StateError: the tape is not persistent and was asked before.
+            GradientError: a source was not watched, or became a constant of a graph.
+            NotDifferentiableError: the way leads through an op without a gradient.
+        """
+        recorder = self._live()
+        targets = [tensor_of(t) for t in flatten(target)]
+        wanted = flatten(sources)
+        upstream = None if output_gradients is None else flatten(output_gradients)
+        if any(isinstance(t, SymbolicTensor) for t in targets):
+            return unflatten(sources, _symbolic(targets, wanted, upstream, unconnected))
+        keys = [[self._source_key(recorder, x)] for x in wanted]
+        if not self._persistent:
+            self._recorder = None
+        tapes = STATE.get().tapes
+        if not self._persistent:
+            tapes = tuple([t for t in tapes if t is not recorder])
+        with changed(tapes=tapes):
+            found = backward(
+                list(recorder.records),
+                seed(targets, upstream),
+                [group[0] for group in keys],
+                _key_of_target,
+            )
+            results = [
+                collect(found, group, x, unconnected)
+                for group, x in zip(keys, wanted, strict=True)
+            ]
+        return unflatten(sources, results)
+
+    def _source_key(self, recorder: Recorder, x: Any) -> int:
+        """The key of a source; an error where it cannot have been recorded."""
+        if isinstance(x, SymbolicTensor):
+            raise GradientError(f"the target is concrete and cannot depend on {x!r}")
+        if not isinstance(x, ConcreteTensor | Variable):
+            raise ArgumentTypeError(
+                f"gradient takes tensors and variables as sources, got {type(x).__name__}"
+            )
+        check_differentiable(x, "x")
+        if isinstance(x, ConcreteTensor) and x._key not in recorder.tracked:
+            raise GradientError(
+                f"{x!r} was not watched by this tape; call tape.watch(x) before it is used"
+            )
+        return x._key
+
+    def jacobian(self, target: Tensor, sources: Any) -> Any:
+        """The derivative of each element of `target` for each of `sources`.
+
+        The tape must be persistent, and the shape of `target` known.
+
+        Returns:
+            A nest like `sources`, of tensors of shape ``target.shape + source.shape``.
+
+        Raises:
+            StateError: the tape is not persistent.
+
+        >>> import minigrad as mg
+        >>> x = mg.asarray([1.0, 2.0])
+        >>> with mg.GradientTape(persistent=True) as tape:
+        ...     tape.watch(x)
+        ...     y = x * x
+        >>> tape.jacobian(y, x).tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+        """
+        if not self._persistent:
+            raise StateError("jacobian needs GradientTape(persistent=True): it walks back often")
+        return jacobian_rows(target, sources, self.gradient)
+
+
+def _key_of_target(tensor: Tensor) -> int:
+    return tensor._key if isinstance(tensor, ConcreteTensor) else -1
+
+
+def _symbolic(
+    targets: list[Tensor], sources: list[Any], upstream: Any, unconnected: Unconnected
+) -> list[Any]:
+    """The gradient in a graph, refusing sources whose value became a constant there."""
+    for x in sources:
+        if isinstance(x, ConcreteTensor):
+            raise GradientError(
+                f"{x!r} is concrete, but the target is symbolic: its value became a constant of "
+                "the graph, and no gradient flows there. Use a Variable or a placeholder"
+            )
+    return gradients(targets, sources, upstream, unconnected=unconnected)
