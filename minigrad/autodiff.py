@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
 
 from minigrad.core.bind import tensor_of
-from minigrad.core.context import STATE, State, in_graph
+from minigrad.core.context import STATE, in_graph
 from minigrad.core.graph import Graph, Operation, SymbolicTensor, name_scope
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.primitive import Ctx, Primitive
@@ -181,6 +181,8 @@ def collect(found: dict[Any, Gradient], keys: list[Any], x: Any, unconnected: Un
 
 def accumulate(a: Gradient, b: Gradient) -> Gradient:
     """The sum of two gradients; sparse as long as both are."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return add(a, b)
     if isinstance(a, IndexedSlices) and isinstance(b, IndexedSlices):
         values = concat([a.values, b.values], axis=0)
         return IndexedSlices(values, concat([a.indices, b.indices], axis=0), a.like)
@@ -225,25 +227,22 @@ def backward(
         key = y if key_of is None else key_of(y)
         if key in live:
             grads[key] = accumulate(grads[key], g) if key in grads else g
-    before = STATE.get()
-    token = STATE.set(before)
+    # The walk's own copy: its `origin` changes from node to node, so that the nodes a rule adds
+    # inherit the user's line from the forward node.
+    state = STATE.get().replace()
+    token = STATE.set(state)
     try:
         while path:
             node = path.pop()
-            upstream = [
-                grads.get(k) if k in wanted else grads.pop(k, None) for k in node.out_keys
-            ]
-            if all(g is None for g in upstream):
+            upstream = [grads.get(k) if k in wanted else grads.pop(k, None) for k in node.out_keys]
+            if upstream.count(None) == len(upstream):
                 continue
             if isinstance(node, Operation):
-                STATE.set(
-                    State(
-                        before.graph, before.scope, before.control, before.tapes, node, before.log
-                    )
-                )
-            needs = tuple([key in live for key in node.in_keys])
-            for key, g in zip(node.in_keys, pull(node, upstream, needs), strict=True):
-                if g is not None and key in live:
+                state.origin = node
+            in_keys = node.in_keys
+            needs = tuple([key in live for key in in_keys])
+            for key, need, g in zip(in_keys, needs, pull(node, upstream, needs), strict=True):
+                if need and g is not None:
                     old = grads.get(key)
                     grads[key] = g if old is None else accumulate(old, g)
     finally:
@@ -260,23 +259,13 @@ def pull(
     """The gradients of a node's inputs from those of its outputs; checked, broadcasting undone."""
     primitive = node.primitive
     inputs, outputs = node.tensors()
-    if not any(
-        need and x is not None and x.spec.dtype.is_inexact
-        for need, x in zip(needs, inputs, strict=True)
-    ):
-        return [None] * len(inputs)
     rule = primitive.gradient_rule
     if rule is None:
-        if not any(y.spec.dtype.is_inexact for y in outputs):
-            return [None] * len(inputs)
-        where = f" (node {node.name!r}, {node.line})" if isinstance(node, Operation) else ""
-        raise NotDifferentiableError(
-            f"{primitive.name} has no gradient{where}: {primitive.not_differentiable}; "
-            "put mg.stop_gradient around it if none should flow"
-        )
+        _refuse(node, inputs, outputs, needs)
+        return [None] * len(inputs)
     grads = tuple(
         [
-            zeros_like(y) if g is None else g.dense() if isinstance(g, IndexedSlices) else g
+            g if isinstance(g, Tensor) else zeros_like(y) if g is None else g.dense()
             for g, y in zip(upstream, outputs, strict=True)
         ]
     )
@@ -289,15 +278,37 @@ def pull(
             f"the gradient rule of {primitive.name!r} returned {len(made)} gradients "
             f"for {len(inputs)} inputs"
         )
-    return [
-        None if g is None or x is None or not need else _fit(primitive, node, i, g, inputs)
-        for i, (g, x, need) in enumerate(zip(made, inputs, needs, strict=True))
-    ]
+    results: list[Gradient | None] = []
+    for i, g in enumerate(made):
+        x = inputs[i]
+        if g is None or x is None or not needs[i]:
+            results.append(None)
+        elif g.spec is x.spec:
+            results.append(g)
+        else:
+            results.append(_fit(primitive, i, g, inputs))
+    return results
+
+
+def _refuse(
+    node: Node, inputs: Sequence[Tensor | None], outputs: Sequence[Tensor], needs: Sequence[bool]
+) -> None:
+    """Raise for a node without a gradient rule, if a gradient would have flowed through it."""
+    wanted = any(
+        need and x is not None and x.spec.dtype.is_inexact and i not in node.primitive.shape_only
+        for i, (need, x) in enumerate(zip(needs, inputs, strict=True))
+    )
+    if not wanted or not any(y.spec.dtype.is_inexact for y in outputs):
+        return
+    where = f" (node {node.name!r}, {node.line})" if isinstance(node, Operation) else ""
+    raise NotDifferentiableError(
+        f"{node.primitive.name} has no gradient{where}: {node.primitive.not_differentiable}; "
+        "put mg.stop_gradient around it if none should flow"
+    )
 
 
 def _fit(
     primitive: Primitive[..., Any],
-    node: Node,
     position: int,
     g: Gradient,
     inputs: tuple[Tensor | None, ...],

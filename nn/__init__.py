@@ -1,6 +1,14 @@
-"""Neural networks: modules, layers, activations, losses and initializers.
+"""Neural networks: activations and losses as ops.
 
 The folder is `nn/`; the import name is `minigrad.nn`.
 """
 
-__all__: list[str] = []
+from minigrad.core import registry
+from minigrad.core.origin import mark_internal
+from minigrad.nn.activations import log_softmax, relu, softmax
+from minigrad.nn.losses import softmax_cross_entropy
+
+__all__ = ["log_softmax", "relu", "softmax", "softmax_cross_entropy"]
+
+mark_internal(__path__[0])
+registry.verify()

@@ -45,11 +45,9 @@ def bind(primitive: Primitive[..., Any], /, *inputs: Any, **attrs: Any) -> Tenso
         A concrete tensor, or a symbolic one if an input is symbolic or a graph is the default.
     """
     if not attrs and primitive.numpy is not None:
-        state = STATE.get()
-        if state.graph is None:
-            made = _fast(primitive, state, inputs)
-            if made is not None:
-                return made
+        made = try_fast(primitive, inputs)
+        if made is not None:
+            return made
     return cast(Tensor, apply(primitive, inputs, attrs))
 
 
@@ -58,10 +56,11 @@ def bind_all(primitive: Primitive[..., Any], /, *inputs: Any, **attrs: Any) -> t
     return cast("tuple[Tensor, ...]", apply(primitive, inputs, attrs))
 
 
-def _fast(
-    primitive: Primitive[..., Any], state: State, inputs: tuple[Any, ...]
-) -> ConcreteTensor | None:
-    """The eager result where one or two operands need no conversion, else None."""
+def try_fast(primitive: Primitive[..., Any], inputs: tuple[Any, ...]) -> Tensor | None:
+    """The result where one or two operands need no conversion at all, else None."""
+    state = STATE.get()
+    if state.graph is not None:
+        return None
     a = inputs[0]
     if type(a) is not ConcreteTensor:
         return None
@@ -125,19 +124,30 @@ def _dispatch(
     name: str | None,
 ) -> Tensor | tuple[Tensor, ...]:
     graph: Graph | None = None
+    dtype: DType | None = None
+    uniform = primitive.promote is None
     for x in inputs:
-        kind = type(x)
-        if kind is ConcreteTensor or x is None:
-            continue
-        found = graph_of(x)
-        if found is not None:
-            if graph is None:
-                graph = found
-            elif found is not graph:
+        if isinstance(x, SymbolicTensor):
+            found: Graph | None = x.op.graph
+            own = x.spec.dtype
+            if dtype is None:
+                dtype = own
+            elif own is not dtype:
+                uniform = False
+        else:
+            uniform = False
+            found = None if type(x) is ConcreteTensor else graph_of(x)
+        if found is not graph and found is not None:
+            if graph is not None:
                 raise GraphError(
                     f"{primitive.name}: its operands belong to two graphs, {graph!r} and "
                     f"{found!r}; build both inside the same `with graph.as_default():`"
                 )
+            graph = found
+    if uniform and graph is not None and dtype is not None:
+        if dtype.dtype in primitive.fast_dtypes:
+            specs = [x.spec for x in inputs]
+            return _add_node(primitive, state, graph, inputs, specs, attrs, name, plain=True)
     if graph is None:
         graph = state.graph
     if graph is None and primitive.effect != "pure":
@@ -379,6 +389,21 @@ def _build(
                     raise x.refuse()
                 operands[i] = x = ConcreteTensor(x.stand_in())
             specs.append(constant_spec(x._value) if isinstance(x, ConcreteTensor) else x.spec)
+    return _add_node(primitive, state, graph, operands, specs, attrs, name, plain=plain)
+
+
+def _add_node(
+    primitive: Primitive[..., Any],
+    state: State,
+    graph: Graph,
+    operands: Sequence[Any],
+    specs: Sequence[Spec | None],
+    attrs: dict[str, Any],
+    name: str | None,
+    *,
+    plain: bool,
+) -> Tensor | tuple[Tensor, ...]:
+    """Check shapes; then add constants and casts for operands that are not plain, and the node."""
     made = primitive.infer(specs, attrs)
     control = state.control
     if control:
@@ -386,12 +411,16 @@ def _build(
     with graph.lock:
         full = graph.unique_name(state.scope + (name or primitive.op))
         if not plain:
+            finished: list[Any] = []
             for i, x in enumerate(operands):
                 if isinstance(x, _Cast):
-                    operands[i] = _cast_node(graph, x, f"{full}/Cast")
+                    finished.append(_cast_node(graph, x, f"{full}/Cast"))
                 elif isinstance(x, ConcreteTensor):
-                    place = f"{full}/{primitive.input_name(i)}"
-                    operands[i] = constant_node(graph, x, graph.unique_name(place), state)
+                    place = graph.unique_name(f"{full}/{primitive.input_name(i)}")
+                    finished.append(constant_node(graph, x, place, state))
+                else:
+                    finished.append(x)
+            operands = finished
         op = graph.add_operation(primitive, tuple(operands), attrs, made, full, control)
     return op.outputs[0] if primitive.single else op.outputs
 

@@ -65,7 +65,7 @@ class Operation:
     control_inputs: tuple[Operation, ...]
     index: int
     forward: Operation | None
-    _code: CodeType
+    _code: CodeType | str
     _offset: int
 
     @property
@@ -352,6 +352,10 @@ class Graph:
     def reads_of(self, variable: Variable) -> list[SymbolicTensor]:
         """Every node that reads a variable."""
         return list(self._reads.get(variable._key, ()))
+
+    def adopt_read(self, variable: Variable, read: SymbolicTensor) -> None:
+        """Count an existing node among those that read a variable."""
+        self._reads.setdefault(variable._key, []).append(read)
 
     def add_effect(self, tensor: SymbolicTensor, op: Operation | SymbolicTensor) -> None:
         """Make every run that computes `tensor` run `op` too, exactly once.

@@ -50,13 +50,17 @@ def line_number(code: CodeType, offset: int) -> int:
     return code.co_firstlineno
 
 
-def describe(code: CodeType, offset: int) -> str:
-    """``file.py:12`` for a position."""
+def describe(code: CodeType | str, offset: int) -> str:
+    """``file.py:12`` for a position; a text, from a graph that was loaded, stands as it is."""
+    if isinstance(code, str):
+        return code
     return f"{os.path.basename(code.co_filename)}:{line_number(code, offset)}"
 
 
-def describe_long(code: CodeType, offset: int) -> str:
+def describe_long(code: CodeType | str, offset: int) -> str:
     """``file "…/file.py", line 12: source text`` for a position."""
+    if isinstance(code, str):
+        return code
     line = line_number(code, offset)
     text = linecache.getline(code.co_filename, line).strip()
     place = f'file "{code.co_filename}", line {line}, in {code.co_name}'

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, T
 import numpy as np
 
 from minigrad.core import registry
-from minigrad.core.context import in_graph
+from minigrad.core.bind import try_fast
+from minigrad.core.context import STATE, in_graph
 from minigrad.core.graph import graph_of_arguments, name_scope
 from minigrad.core.operators import UFUNCS
 from minigrad.core.samples import Fails, Sample
@@ -115,14 +116,22 @@ class Primitive(Generic[P, R]):
         self.variadic = False
         self._saved_inputs: frozenset[int] = frozenset()
         self._saves_rest = False
+        self._mask: tuple[bool, ...] = ()
         self._saved_outputs: frozenset[int] = frozenset()
+        self._saves_outputs = False
         self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(
             d.dtype for d in _accepted(accepts)
         )
+        #: Whether the arguments are just the inputs, so that a call may take the short way.
+        self.is_ufunc = isinstance(numpy, np.ufunc)
         if isinstance(numpy, np.ufunc):
             UFUNCS.setdefault(numpy, self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.is_ufunc and not kwargs:
+            made = try_fast(self, args)
+            if made is not None:
+                return made  # type: ignore[return-value]
         if self.compute is not None:
             return self.__wrapped__(*args, **kwargs)
         return call_composite(self.__wrapped__, self.op, args, kwargs)
@@ -174,7 +183,7 @@ class Primitive(Generic[P, R]):
 
         Args:
             saves: names of the inputs (as the kernel calls them) and outputs (``"y"``, or as
-                given to `primitive`) whose values the rule reads.
+                given to `primitive`; ``"outputs"`` for all) whose values the rule reads.
         """
 
         def put(rule: Callable[[Ctx], Grads]) -> Callable[[Ctx], Grads]:
@@ -187,11 +196,14 @@ class Primitive(Generic[P, R]):
         return put
 
     def _save(self, name: str) -> None:
+        self._mask = ()
         if name in self.input_names:
             position = self.input_names.index(name)
             self._saved_inputs |= {position}
             if self.variadic and position == len(self.input_names) - 1:
                 self._saves_rest = True
+        elif name == "outputs":
+            self._saves_outputs = True
         elif name in self.output_names:
             self._saved_outputs |= {self.output_names.index(name)}
         else:
@@ -213,9 +225,16 @@ class Primitive(Generic[P, R]):
             self._saves_rest and position >= len(self.input_names) - 1
         )
 
+    def input_mask(self, count: int) -> tuple[bool, ...]:
+        """For each of `count` inputs, whether a tape keeps its value."""
+        mask = self._mask
+        if len(mask) != count:
+            mask = self._mask = tuple([self.keeps_input(i) for i in range(count)])
+        return mask
+
     def keeps_output(self, position: int) -> bool:
         """Whether a tape keeps the value of this output."""
-        return position in self._saved_outputs
+        return self._saves_outputs or position in self._saved_outputs
 
     def input_name(self, position: int) -> str:
         """What the kernel calls an input."""
@@ -398,8 +417,8 @@ def primitive(
 def call_composite(
     function: Callable[..., R], scope: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> R:
-    """Run a composite's body: in a name scope, in the graph of a symbolic argument, or eagerly."""
-    graph = graph_of_arguments(args, kwargs)
+    """Run a composite's body: in a name scope of the graph of a symbolic argument, or eagerly."""
+    graph = graph_of_arguments(args, kwargs) or STATE.get().graph
     if graph is None:
         return function(*args, **kwargs)
     with in_graph(graph), name_scope(scope):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from minigrad.core.tensor import ConcreteTensor, Ghost, Tensor
+from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
+from minigrad.dtypes import from_numpy
 from minigrad.shapes import Spec
 
 if TYPE_CHECKING:
@@ -46,7 +48,10 @@ class Node(Protocol):
 
 
 class Record:
-    """One op on a tape. It holds arrays and keys, never tensors, so no chain of owners forms."""
+    """One op on a tape. It holds arrays and keys, never tensors, so no chain of owners forms.
+
+    Of what the gradient rule does not read, only shape and dtype are held.
+    """
 
     __slots__ = ("attrs", "in_keys", "ins", "out_keys", "outs", "primitive")
 
@@ -54,22 +59,37 @@ class Record:
         self,
         primitive: Primitive[..., Any],
         attrs: dict[str, Any],
-        inputs: tuple[ConcreteTensor | None, ...],
-        outputs: tuple[ConcreteTensor, ...],
+        inputs: Sequence[ConcreteTensor | None],
+        outputs: Sequence[ConcreteTensor],
     ) -> None:
         self.primitive = primitive
         self.attrs = attrs
-        self.in_keys = tuple([0 if t is None else t._key or key_of(t) for t in inputs])
-        self.out_keys = tuple([t._key or key_of(t) for t in outputs])
-        keep_in = primitive.keeps_input
-        keep_out = primitive.keeps_output
-        self.ins = tuple(
-            [
-                None if t is None else t._value if keep_in(i) else t.spec
-                for i, t in enumerate(inputs)
-            ]
-        )
-        self.outs = tuple([t._value if keep_out(i) else t.spec for i, t in enumerate(outputs)])
+        keys: list[int] = []
+        kept: list[Kept] = []
+        for t, keep in zip(inputs, primitive.input_mask(len(inputs)), strict=False):
+            if t is None:
+                keys.append(0)
+                kept.append(None)
+            else:
+                keys.append(t._key or key_of(t))
+                value = t._value
+                kept.append(value if keep else (value.shape, value.dtype))
+        self.in_keys = tuple(keys)
+        self.ins = tuple(kept)
+        if len(outputs) == 1:
+            t = outputs[0]
+            value = t._value
+            self.out_keys: tuple[int, ...] = (t._key or key_of(t),)
+            keep = primitive.keeps_output(0)
+            self.outs: tuple[Kept, ...] = (value if keep else (value.shape, value.dtype),)
+        else:
+            self.out_keys = tuple([t._key or key_of(t) for t in outputs])
+            self.outs = tuple(
+                [
+                    t._value if primitive.keeps_output(i) else (t._value.shape, t._value.dtype)
+                    for i, t in enumerate(outputs)
+                ]
+            )
 
     def tensors(self) -> tuple[tuple[Tensor | None, ...], tuple[Tensor, ...]]:
         """The inputs and outputs as tensors; one that was not kept shows only shape and dtype."""
@@ -84,21 +104,28 @@ class Record:
         return ins, outs
 
 
-def revive(value: np.ndarray[Any, Any] | Spec, key: int, name: str) -> Tensor:
+#: What a record holds of a tensor: its array, or shape and dtype.
+Kept: TypeAlias = "Array | tuple[tuple[int, ...], np.dtype[Any]] | None"
+
+
+def revive(kept: Kept, key: int, name: str) -> Tensor:
     """A tensor with the identity `key` around a kept array, or a `Ghost` where none was kept."""
-    if isinstance(value, Spec):
-        return Ghost(value, name)
-    tensor = ConcreteTensor(value)
-    tensor._key = key
-    return tensor
+    if isinstance(kept, np.ndarray):
+        tensor = ConcreteTensor(kept)
+        tensor._key = key
+        return tensor
+    shape, dtype = cast("tuple[tuple[int, ...], np.dtype[Any]]", kept)
+    return Ghost(Spec(shape, from_numpy(dtype)), name)
 
 
 class Recorder:
     """The list that a tape keeps: records in creation order, and the keys that matter."""
 
-    __slots__ = ("records", "tracked", "variables", "watch_variables")
+    __slots__ = ("captures", "records", "tracked", "variables", "watch_variables")
 
     def __init__(self, watch_variables: bool = True) -> None:
+        #: Where a recorder that only looks on collects what ops read; None for a real tape.
+        self.captures: dict[int, ConcreteTensor] | None = None
         self.tracked: set[int] = set()
         self.records: list[Record] = []
         self.watch_variables = watch_variables
@@ -109,12 +136,15 @@ def record(
     tapes: tuple[Recorder, ...],
     primitive: Primitive[..., Any],
     attrs: dict[str, Any],
-    inputs: tuple[ConcreteTensor | None, ...],
-    outputs: tuple[ConcreteTensor, ...],
+    inputs: Sequence[ConcreteTensor | None],
+    outputs: Sequence[ConcreteTensor],
 ) -> None:
     """Write one op down on every tape that tracks one of its inputs."""
     made: Record | None = None
     for tape in tapes:
+        if tape.captures is not None:
+            tape.captures.update({t._key: t for t in inputs if t is not None and t._key})
+            continue
         tracked = tape.tracked
         for t in inputs:
             if t is not None and t._key in tracked:
@@ -124,9 +154,9 @@ def record(
         if made is None:
             made = Record(primitive, attrs, inputs, outputs)
         tape.records.append(made)
-        for t in outputs:
-            if t._value.dtype.kind in "fc":
-                tracked.add(t._key)
+        for out in outputs:
+            if out._value.dtype.kind in "fc":
+                tracked.add(out._key)
 
 
 class EffectLog:
@@ -149,6 +179,16 @@ class EffectLog:
         reader.results = self.results
         reader.replaying = True
         return reader
+
+    def mark(self) -> int:
+        """How many effects have passed so far; for `since`."""
+        return self.position if self.replaying else len(self.results)
+
+    def since(self, mark: int) -> EffectLog:
+        """A log of the effects that passed after `mark`."""
+        part = EffectLog()
+        part.results = self.results[mark : self.mark()]
+        return part
 
     def take(self) -> Any:
         """The next logged result."""

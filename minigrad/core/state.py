@@ -138,6 +138,17 @@ class Transaction:
         deque(map(dict.update, targets, updates), maxlen=0)  # type: ignore[arg-type]
 
 
+def write_all(slots: Sequence[Slot], values: Sequence[Any]) -> None:
+    """Set several cells at once, after whoever writes one of them at the moment is done."""
+    guard = threading.Lock()
+    with guard:
+        hold(slots, guard)
+        transaction = Transaction(slots)
+        for slot, value in zip(slots, values, strict=True):
+            transaction.write(slot.cell, value)
+        transaction.commit()
+
+
 def cells_of(attrs: dict[str, Any]) -> list[Cell]:
     """The cells that an op with these attributes reads or writes."""
     return [value.cell for value in attrs.values() if isinstance(value, StateOwner)]

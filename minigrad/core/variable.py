@@ -245,6 +245,21 @@ class Variable(Operators, StateOwner):
         return iter(self.value())  # type: ignore[call-overload]
 
 
+def rebuild_variable(
+    name: str, spec: Spec, trainable: bool, graph: Graph, initializer: Operation | None
+) -> Variable:
+    """A graph-owned variable around nodes that exist, as loading a graph needs it."""
+    made = Variable.__new__(Variable)
+    made.name = name
+    made.graph = graph
+    made.trainable = trainable
+    made.initializer = initializer
+    made._spec = spec
+    made._key = recording.next_key()
+    made.cell = Cell(f"variable {name!r}", graph)
+    return made
+
+
 def _restore(value: Array, trainable: bool, name: str) -> Variable:
     """An eager variable from its pickled parts."""
     with changed(graph=None):

@@ -1,0 +1,112 @@
+"""The reference executor: one node after the other, by the generic kernels. The oracle.
+
+It is kept simple on purpose: every other executor is tested against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.core.floating import kernel_errstate
+from minigrad.core.graph import Operation, SymbolicTensor
+from minigrad.core.state import Cell, Transaction
+from minigrad.core.tensor import Array
+from minigrad.dtypes import from_numpy
+from minigrad.errors import MinigradError, NumericsError, operation_error
+from minigrad.executor.plan import Plan
+from minigrad.shapes import Spec, show
+
+
+class AtStart:
+    """The run's state as it was at the start: what a read that follows no assignment sees."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def read(self, cell: Cell) -> Any:
+        """The value at the start of the run, or None."""
+        return self._transaction.start(cell)
+
+
+def execute(
+    plan: Plan,
+    feeds: Mapping[SymbolicTensor, Array],
+    transaction: Transaction,
+    *,
+    check_numerics: bool = False,
+) -> list[Array]:
+    """Run a plan's steps; the values of its fetches.
+
+    Raises:
+        MinigradError: a node failed; the message names it and the user's line.
+    """
+    values: dict[SymbolicTensor, Array] = dict(feeds)
+    at_start = AtStart(transaction)
+    with kernel_errstate():
+        for op, done in zip(plan.steps, plan.release, strict=True):
+            primitive = op.primitive
+            inputs = [None if t is None else values[t] for t in op.inputs]
+            kernel: Any = primitive.compute
+            try:
+                if primitive.stateful:
+                    ordered = primitive.effect != "read" or op in plan.staged_reads
+                    made = kernel(np, transaction if ordered else at_start, *inputs, **op.attrs)
+                else:
+                    made = kernel(np, *inputs, **op.attrs)
+            except Exception as error:
+                if primitive.effect == "host" and not isinstance(error, MinigradError):
+                    error.add_note(f"raised {_place(op)}")
+                    raise
+                raise node_error(op, inputs, error) from error
+            if primitive.single:
+                made = (made,)
+            for t, value in zip(op.outputs, made, strict=True):
+                if t not in feeds:
+                    values[t] = value if type(value) is np.ndarray else np.asarray(value)
+            if check_numerics:
+                _check_numerics(op, inputs, [values[t] for t in op.outputs])
+            for t in done:
+                values.pop(t, None)
+    return [values[t] for t in plan.fetches]
+
+
+def node_error(op: Operation, inputs: list[Array | None], error: Exception) -> MinigradError:
+    """The error to raise when a node's kernel failed: names the node and the user's line."""
+    if not isinstance(error, MinigradError):
+        specs = [None if x is None else Spec(x.shape, from_numpy(x.dtype)) for x in inputs]
+        try:
+            op.primitive.infer(specs, op.attrs)
+        except MinigradError as better:
+            error = better
+    return operation_error(error, f"{error}\n  {_place(op)}\n  {_inputs(op, inputs)}")
+
+
+def _place(op: Operation) -> str:
+    return f"in node {op.name!r} ({op.type}), made at {op.line_in_full}"
+
+
+def _inputs(op: Operation, inputs: list[Array | None]) -> str:
+    parts = [
+        f"{t.name} shape={show(x.shape)} dtype={x.dtype}"
+        for t, x in zip(op.inputs, inputs, strict=True)
+        if t is not None and x is not None
+    ]
+    return f"inputs: {'; '.join(parts) or 'none'}"
+
+
+def _check_numerics(op: Operation, inputs: list[Array | None], outputs: list[Array]) -> None:
+    """Raise `NumericsError` if a node made a NaN or an infinity."""
+    for t, value in zip(op.outputs, outputs, strict=True):
+        if value.dtype.kind in "fc" and not np.isfinite(value).all():
+            bad = np.argwhere(~np.isfinite(value))
+            nans = int(np.isnan(value).sum())
+            first = tuple(bad[0].tolist())
+            raise NumericsError(
+                f"{t.name} has {nans} NaN and {len(bad) - nans} infinite elements of "
+                f"{value.size}, the first at index {first}\n  {_place(op)}\n  {_inputs(op, inputs)}"
+            )

@@ -1,0 +1,90 @@
+"""Checking what a run is fed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.core.convert import array_of, cast_array
+from minigrad.core.graph import Graph, Operation, SymbolicTensor
+from minigrad.core.tensor import Array, ConcreteTensor, Tensor
+from minigrad.core.variable import Variable
+from minigrad.errors import DTypeError, FeedError, FeedTypeError, GraphError, MinigradError
+from minigrad.shapes import compatible, show
+
+
+def feed_key(graph: Graph, key: Any) -> SymbolicTensor:
+    """The tensor that a key of a feed dict means.
+
+    Raises:
+        FeedError: there is no such tensor in the graph.
+        FeedTypeError: the key is nothing that can be fed.
+    """
+    if isinstance(key, str):
+        try:
+            return graph.get_tensor_by_name(key)
+        except GraphError as error:
+            raise FeedError(f"cannot feed {key!r}: {error}") from None
+    if isinstance(key, Variable):
+        reads = graph.reads_of(key)
+        if not reads:
+            raise FeedError(f"cannot feed {key!r}: nothing in {graph!r} reads it")
+        return reads[0]
+    if isinstance(key, SymbolicTensor):
+        if key.graph is not graph:
+            raise FeedError(f"cannot feed {key!r}: it belongs to {key.graph!r}, not to {graph!r}")
+        return key
+    if isinstance(key, Operation):
+        raise FeedTypeError(f"cannot feed the operation {key.name!r}; feed one of its outputs")
+    if isinstance(key, ConcreteTensor):
+        raise FeedTypeError(
+            f"cannot feed {key!r}: it is concrete, so its value is in the graph as a constant; "
+            "use mg.placeholder"
+        )
+    raise FeedTypeError(
+        f"cannot feed {key!r} ({type(key).__name__}); keys are tensors, variables or names"
+    )
+
+
+def feed_value(tensor: SymbolicTensor | Variable, value: Any) -> Array:
+    """A fed value as an array of the tensor's dtype and a shape that fits.
+
+    Raises:
+        FeedTypeError: the value is symbolic, or its dtype does not convert within its kind.
+        FeedError: the shape does not fit.
+    """
+    dtype = tensor.dtype
+    if type(value) is np.ndarray and value.dtype is dtype.dtype:
+        array: Array = value
+    elif isinstance(value, Tensor) and not isinstance(value, ConcreteTensor):
+        raise FeedTypeError(
+            f"{tensor.name!r} is fed with {value!r}, which is symbolic; run it first, "
+            "and feed the result"
+        )
+    else:
+        try:
+            if isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in "USO":
+                array = cast_array(np.asarray(value), dtype)
+            else:
+                array = array_of(value, dtype)
+        except DTypeError as error:
+            raise FeedTypeError(f"cannot feed {tensor.name!r} of {dtype}: {error}") from error
+        except MinigradError as error:
+            raise FeedError(f"cannot feed {tensor.name!r}: {error}") from error
+    if not compatible(array.shape, tensor.shape):
+        raise FeedError(_wrong_shape(tensor, array))
+    return array
+
+
+def _wrong_shape(tensor: SymbolicTensor | Variable, array: Array) -> str:
+    shape = tensor.shape
+    start = f"cannot feed a value of shape {array.shape} for {tensor.name!r} of shape {show(shape)}"
+    if len(array.shape) != len(shape):
+        return f"{start}: expected rank {len(shape)}, got {len(array.shape)}"
+    wrong = [
+        f"dimension {i} is {got}, expected {want}"
+        for i, (got, want) in enumerate(zip(array.shape, shape, strict=True))
+        if want is not None and got != want
+    ]
+    return f"{start}: {'; '.join(wrong)}"

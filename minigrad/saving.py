@@ -1,0 +1,170 @@
+"""Saving variables to a file and restoring them, in the safetensors format."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.numpy import save as encode
+
+from minigrad.core.graph import GraphKeys, get_default_graph
+from minigrad.core.state import EAGER, Slot, Transaction, write_all
+from minigrad.core.tensor import Array
+from minigrad.core.variable import Variable
+from minigrad.errors import ArgumentError, FailedPreconditionError, StateError
+from minigrad.session import Session, get_default_session
+from minigrad.shapes import show
+
+Variables = Iterable[Variable] | Mapping[str, Variable]
+
+
+def save(
+    path: str | os.PathLike[str],
+    variables: Variables | None = None,
+    *,
+    session: Session | None = None,
+) -> Path:
+    """Write variables' values to a safetensors file, all of one moment.
+
+    Args:
+        path: the file; an existing one is replaced only once the new one is complete.
+        variables: which, as a list or as ``{name in the file: variable}``; by default all that
+            belong to the session's graph.
+        session: holds the values of graph-owned variables; by default the one whose ``with``
+            block this is. Eager variables need none.
+
+    Returns:
+        The path.
+
+    Raises:
+        FailedPreconditionError: a variable is not initialized; nothing is written.
+        StateError: a variable belongs to a graph, and there is no session.
+        ArgumentError: two variables have one name, or there are none.
+
+    >>> import minigrad as mg, tempfile, os
+    >>> v = mg.Variable([1.0, 2.0], name="v")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = mg.save(os.path.join(folder, "model.safetensors"), [v])
+    ...     _ = v.assign([0.0, 0.0])
+    ...     mg.restore(path, [v])
+    >>> v.numpy()
+    array([1., 2.], dtype=float32)
+    """
+    session = session or get_default_session()
+    named = _named(variables, session)
+    slots = [_slot(v, session) for v in named.values()]
+    transaction = Transaction(slots)
+    values: dict[str, Array] = {}
+    for name, v in named.items():
+        value = transaction.read(v.cell)
+        if value is None:
+            raise FailedPreconditionError(
+                f"variable {v.name!r} is not initialized, so there is nothing to save; run "
+                "mg.global_variables_initializer() first"
+            )
+        values[name] = np.ascontiguousarray(value).reshape(v.shape)
+    data = encode(values, metadata={"format": "minigrad"})
+    return write_whole(Path(path), data)
+
+
+def restore(
+    path: str | os.PathLike[str],
+    variables: Variables | None = None,
+    *,
+    session: Session | None = None,
+) -> None:
+    """Set variables to the values in a file that `save` wrote. They need no initializer.
+
+    Args:
+        path: the file.
+        variables: as for `save`; the names, shapes and dtypes must be those in the file. Values
+            in the file that no variable is named for are an error when `variables` is left out.
+        session: as for `save`.
+
+    Raises:
+        ArgumentError: the file is none, or does not match: the message lists every missing,
+            unexpected and misshapen entry, and nothing is set.
+        FileNotFoundError: there is no such file.
+    """
+    session = session or get_default_session()
+    named = _named(variables, session)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {os.fspath(path)!r} to restore from")
+    try:
+        values: dict[str, Array] = load_file(path)
+    except SafetensorError as error:
+        raise ArgumentError(f"{os.fspath(path)!r} is not a safetensors file: {error}") from error
+    problems = _mismatches(named, values, complete=variables is None)
+    if problems:
+        raise ArgumentError(
+            f"{os.fspath(path)!r} does not fit these variables; nothing was restored:\n  "
+            + "\n  ".join(problems)
+        )
+    slots = [_slot(v, session) for v in named.values()]
+    write_all(slots, [np.array(values[name]) for name in named])
+
+
+def _mismatches(
+    named: Mapping[str, Variable], values: Mapping[str, Array], *, complete: bool
+) -> list[str]:
+    """One line for every entry that is missing, unexpected or of another shape or dtype."""
+    lines = [f"missing in the file: {name!r}" for name in named if name not in values]
+    if complete:
+        lines += [f"unexpected in the file: {name!r}" for name in values if name not in named]
+    for name, v in named.items():
+        if name in values:
+            found = values[name]
+            if found.shape != v.shape or found.dtype != v.dtype.dtype:
+                lines.append(
+                    f"{name!r} is {found.dtype} of shape {show(found.shape)} in the file, "
+                    f"the variable is {v.dtype} of shape {show(v.shape)}"
+                )
+    return lines
+
+
+def _named(variables: Variables | None, session: Session | None) -> dict[str, Variable]:
+    """The variables by their names in the file."""
+    if isinstance(variables, Mapping):
+        return dict(variables)
+    if variables is None:
+        graph = get_default_graph() if session is None else session.graph
+        variables = graph.get_collection(GraphKeys.GLOBAL_VARIABLES)
+    named: dict[str, Variable] = {}
+    for v in variables:
+        if v.name in named:
+            raise ArgumentError(
+                f"two variables are called {v.name!r}; pass a dict of names to variables"
+            )
+        named[v.name] = v
+    if not named:
+        raise ArgumentError("there are no variables; eager ones must be passed explicitly")
+    return named
+
+
+def _slot(variable: Variable, session: Session | None) -> Slot:
+    if variable.graph is None:
+        return Slot(variable.cell, EAGER)
+    if session is None:
+        raise StateError(
+            f"variable {variable.name!r} belongs to a graph and has a value in each session; "
+            "pass session=, or call this inside `with session:`"
+        )
+    return session.slot(variable.cell)
+
+
+def write_whole(path: Path, data: bytes) -> Path:
+    """Write a file so that nobody ever sees half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
