@@ -244,8 +244,9 @@ def _(c: Ctx) -> Grads:
 
 @primitive(
     "StopGradient",
-    not_differentiable="stopping the gradient is its purpose",
-    samples=lambda rng: [Sample(rng.normal(size=(2, 3)))],
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3))).order(0, "stopping the gradient is its purpose")
+    ],
 )
 def stop_gradient(x: TensorLike, /) -> Tensor:
     """The same value, through which no gradient flows.
@@ -265,6 +266,11 @@ def _(xp: Any, x: Array) -> Array:
 @stop_gradient.shape
 def _(x: Spec) -> Spec:
     return x
+
+
+@stop_gradient.gradient()
+def _(c: Ctx) -> Grads:
+    return None
 
 
 @primitive(
