@@ -1,0 +1,460 @@
+"""Trigonometric and hyperbolic functions and their inverses. Angles are in radians."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.core.bind import bind
+from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.samples import Sample
+from minigrad.core.tensor import Array, Tensor, TensorLike
+from minigrad.ops.elementwise import xdivy
+from minigrad.ops.elementwise_samples import BINARY_REFUSALS, REFUSES_TEXT, binary, unary
+from minigrad.ops.powers import sqrt
+
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cos",
+    "cosh",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+]
+
+_INTEGERS = Sample(np.array([1, 1])).named("integers")
+
+
+@primitive(
+    "Sin",
+    elementwise=True,
+    accepts="float",
+    numpy=np.sin,
+    samples=unary(-2, 2, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def sin(x: TensorLike, /) -> Tensor:
+    """The sine, elementwise.
+
+    Args:
+        x: a tensor of a floating or complex dtype, which the result keeps; integers and bools
+            become float32.
+
+    >>> import minigrad as mg
+    >>> mg.sin([0.0, 1.0])
+    Tensor([0.       , 0.84147096], shape=(2,), dtype=float32)
+    """
+    return bind(sin, x)
+
+
+@sin.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.sin(x)
+
+
+@sin.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    return c.grads[0] * cos(c.inputs[0])
+
+
+@primitive(
+    "Cos",
+    elementwise=True,
+    accepts="float",
+    numpy=np.cos,
+    samples=unary(-2, 2, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def cos(x: TensorLike, /) -> Tensor:
+    """The cosine, elementwise. Dtypes as in `sin`.
+
+    >>> import minigrad as mg
+    >>> mg.cos([0.0, 1.0])
+    Tensor([1.       , 0.5403023], shape=(2,), dtype=float32)
+    """
+    return bind(cos, x)
+
+
+@cos.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.cos(x)
+
+
+@cos.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    return -c.grads[0] * sin(c.inputs[0])
+
+
+@primitive(
+    "Tan",
+    elementwise=True,
+    accepts="float",
+    numpy=np.tan,
+    samples=unary(-1, 1, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def tan(x: TensorLike, /) -> Tensor:
+    """The tangent, elementwise. Dtypes as in `sin`.
+
+    >>> import minigrad as mg
+    >>> mg.tan([0.0, 1.0])
+    Tensor([0.       , 1.5574077], shape=(2,), dtype=float32)
+    """
+    return bind(tan, x)
+
+
+@tan.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.tan(x)
+
+
+@tan.gradient(saves=("y",))
+def _(c: Ctx) -> Grads:
+    (y,) = c.outputs
+    return c.grads[0] * (y * y + 1)
+
+
+@primitive(
+    "Asin",
+    elementwise=True,
+    accepts="float",
+    numpy=np.arcsin,
+    samples=unary(
+        -0.8,
+        0.8,
+        _INTEGERS,
+        Sample(np.array([-1.0, 0.0, 1.0])).named("ends").expecting([np.inf, 1.0, np.inf]),
+    ),
+    errors=REFUSES_TEXT,
+)
+def asin(x: TensorLike, /) -> Tensor:
+    """The angle in [-pi/2, pi/2] whose sine is x, elementwise; nan outside [-1, 1].
+
+    Dtypes as in `sin`. The gradient at -1 and 1 is infinite, but 0 where the upstream gradient is
+    0 (as for `sqrt`).
+
+    >>> import minigrad as mg
+    >>> mg.asin([0.0, 1.0])
+    Tensor([0.       , 1.5707964], shape=(2,), dtype=float32)
+    """
+    return bind(asin, x)
+
+
+@asin.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.asin(x)
+
+
+@asin.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    (x,) = c.inputs
+    return xdivy(c.grads[0], sqrt((1 - x) * (1 + x)))
+
+
+@primitive(
+    "Acos",
+    elementwise=True,
+    accepts="float",
+    numpy=np.arccos,
+    samples=unary(
+        -0.8,
+        0.8,
+        _INTEGERS,
+        Sample(np.array([-1.0, 0.0, 1.0])).named("ends").expecting([-np.inf, -1.0, -np.inf]),
+    ),
+    errors=REFUSES_TEXT,
+)
+def acos(x: TensorLike, /) -> Tensor:
+    """The angle in [0, pi] whose cosine is x, elementwise; nan outside [-1, 1].
+
+    Dtypes as in `sin`. The gradient at -1 and 1 is infinite, but 0 where the upstream gradient is
+    0 (as for `sqrt`).
+
+    >>> import minigrad as mg
+    >>> mg.acos([0.0, 1.0])
+    Tensor([1.5707964, 0.       ], shape=(2,), dtype=float32)
+    """
+    return bind(acos, x)
+
+
+@acos.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.acos(x)
+
+
+@acos.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    (x,) = c.inputs
+    return -xdivy(c.grads[0], sqrt((1 - x) * (1 + x)))
+
+
+@primitive(
+    "Atan",
+    elementwise=True,
+    accepts="float",
+    numpy=np.arctan,
+    samples=unary(-2, 2, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def atan(x: TensorLike, /) -> Tensor:
+    """The angle in [-pi/2, pi/2] whose tangent is x, elementwise. Dtypes as in `sin`.
+
+    >>> import minigrad as mg
+    >>> mg.atan([0.0, 1.0])
+    Tensor([0.       , 0.7853982], shape=(2,), dtype=float32)
+    """
+    return bind(atan, x)
+
+
+@atan.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.atan(x)
+
+
+@atan.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    x: Tensor = c.inputs[0]
+    return c.grads[0] / (x * x + 1)
+
+
+@primitive(
+    "Atan2",
+    elementwise=True,
+    accepts="real_float",
+    numpy=np.arctan2,
+    samples=binary(
+        -2,
+        2,
+        0.5,
+        2,
+        Sample(np.array([1, -1]), np.array([-1, -1])).named("integers"),
+        Sample(np.zeros(2), np.array([0.0, 1.0])).named("origin").expecting([0.0, 1.0], [0.0, 0.0]),
+    ),
+    errors=BINARY_REFUSALS,
+)
+def atan2(x1: TensorLike, x2: TensorLike, /) -> Tensor:
+    """The angle of the point with ordinate x1 and abscissa x2, in [-pi, pi], elementwise.
+
+    The gradient at the origin, where no angle exists, is 0.
+
+    Args:
+        x1, x2: tensors of real dtypes whose shapes broadcast; integers become float32.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: there is no common real dtype.
+
+    >>> import minigrad as mg
+    >>> mg.atan2([0.0, 1.0], [-1.0, 0.0])
+    Tensor([3.1415927, 1.5707964], shape=(2,), dtype=float32)
+    """
+    return bind(atan2, x1, x2)
+
+
+@atan2.kernel
+def _(xp: Any, x1: Array, x2: Array) -> Any:
+    return xp.atan2(x1, x2)
+
+
+@atan2.gradient(saves=("x1", "x2"))
+def _(c: Ctx) -> Grads:
+    (g,), (x1, x2) = c.grads, c.inputs
+    square = x1 * x1 + x2 * x2
+    return (
+        xdivy(g * x2, square) if c.needs[0] else None,
+        -xdivy(g * x1, square) if c.needs[1] else None,
+    )
+
+
+@primitive(
+    "Sinh",
+    elementwise=True,
+    accepts="float",
+    numpy=np.sinh,
+    samples=unary(-2, 2, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def sinh(x: TensorLike, /) -> Tensor:
+    """The hyperbolic sine, (exp(x) - exp(-x)) / 2, elementwise. Dtypes as in `sin`.
+
+    >>> import minigrad as mg
+    >>> mg.sinh([0.0, 1.0])
+    Tensor([0.       , 1.1752012], shape=(2,), dtype=float32)
+    """
+    return bind(sinh, x)
+
+
+@sinh.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.sinh(x)
+
+
+@sinh.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    return c.grads[0] * cosh(c.inputs[0])
+
+
+@primitive(
+    "Cosh",
+    elementwise=True,
+    accepts="float",
+    numpy=np.cosh,
+    samples=unary(-2, 2, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def cosh(x: TensorLike, /) -> Tensor:
+    """The hyperbolic cosine, (exp(x) + exp(-x)) / 2, elementwise. Dtypes as in `sin`.
+
+    >>> import minigrad as mg
+    >>> mg.cosh([0.0, 1.0])
+    Tensor([1.       , 1.5430806], shape=(2,), dtype=float32)
+    """
+    return bind(cosh, x)
+
+
+@cosh.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.cosh(x)
+
+
+@cosh.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    return c.grads[0] * sinh(c.inputs[0])
+
+
+@primitive(
+    "Tanh",
+    elementwise=True,
+    accepts="float",
+    numpy=np.tanh,
+    samples=unary(-2, 2, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def tanh(x: TensorLike, /) -> Tensor:
+    """The hyperbolic tangent, sinh(x) / cosh(x), elementwise. Dtypes as in `sin`.
+
+    >>> import minigrad as mg
+    >>> mg.tanh([0.0, 1.0, 1000.0])
+    Tensor([0.        , 0.7615942, 1.        ], shape=(3,), dtype=float32)
+    """
+    return bind(tanh, x)
+
+
+@tanh.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.tanh(x)
+
+
+@tanh.gradient(saves=("y",))
+def _(c: Ctx) -> Grads:
+    (y,) = c.outputs
+    return c.grads[0] * (1 - y * y)
+
+
+@primitive(
+    "Asinh",
+    elementwise=True,
+    accepts="float",
+    numpy=np.arcsinh,
+    samples=unary(-2, 2, _INTEGERS),
+    errors=REFUSES_TEXT,
+)
+def asinh(x: TensorLike, /) -> Tensor:
+    """The number whose hyperbolic sine is x, elementwise. Dtypes as in `sin`.
+
+    >>> import minigrad as mg
+    >>> mg.asinh([0.0, 1.0])
+    Tensor([0.       , 0.8813736], shape=(2,), dtype=float32)
+    """
+    return bind(asinh, x)
+
+
+@asinh.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.asinh(x)
+
+
+@asinh.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    (x,) = c.inputs
+    return c.grads[0] / sqrt(x * x + 1)
+
+
+@primitive(
+    "Acosh",
+    elementwise=True,
+    accepts="float",
+    numpy=np.arccosh,
+    samples=unary(
+        1.5, 3, _INTEGERS, Sample(np.array([1.0, np.sqrt(2)])).named("end").expecting([np.inf, 1.0])
+    ),
+    errors=REFUSES_TEXT,
+)
+def acosh(x: TensorLike, /) -> Tensor:
+    """The number >= 0 whose hyperbolic cosine is x, elementwise; nan below 1.
+
+    Dtypes as in `sin`. The gradient at 1 is infinite, but 0 where the upstream gradient is 0 (as
+    for `sqrt`).
+
+    >>> import minigrad as mg
+    >>> mg.acosh([1.0, 2.0])
+    Tensor([0.       , 1.3169579], shape=(2,), dtype=float32)
+    """
+    return bind(acosh, x)
+
+
+@acosh.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.acosh(x)
+
+
+@acosh.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    (x,) = c.inputs
+    # Two roots, because x * x could overflow.
+    return xdivy(c.grads[0], sqrt(x - 1) * sqrt(x + 1))
+
+
+@primitive(
+    "Atanh",
+    elementwise=True,
+    accepts="float",
+    numpy=np.arctanh,
+    samples=unary(
+        -0.8,
+        0.8,
+        Sample(np.array([0, 1])).named("integers"),
+        Sample(np.array([-1.0, 0.0, 1.0])).named("ends").expecting([np.inf, 1.0, np.inf]),
+    ),
+    errors=REFUSES_TEXT,
+)
+def atanh(x: TensorLike, /) -> Tensor:
+    """The number whose hyperbolic tangent is x, elementwise; nan outside [-1, 1].
+
+    Dtypes as in `sin`. The gradient at -1 and 1 is infinite, but 0 where the upstream gradient is
+    0 (as for `sqrt`).
+
+    >>> import minigrad as mg
+    >>> mg.atanh([0.0, 0.5, 1.0])
+    Tensor([0.       , 0.5493061,       inf], shape=(3,), dtype=float32)
+    """
+    return bind(atanh, x)
+
+
+@atanh.kernel
+def _(xp: Any, x: Array) -> Any:
+    return xp.atanh(x)
+
+
+@atanh.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    (x,) = c.inputs
+    return xdivy(c.grads[0], (1 - x) * (1 + x))
