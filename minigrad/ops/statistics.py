@@ -1,0 +1,376 @@
+"""Means, variances, and sums of exponentials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.core.bind import bind
+from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.samples import Fails, Sample
+from minigrad.core.tensor import Array, Tensor, TensorLike
+from minigrad.dtypes import float64
+from minigrad.errors import ArgumentTypeError, DTypeError
+from minigrad.ops.basic import astype
+from minigrad.ops.comparison import equal
+from minigrad.ops.reducing import (
+    BAD_AXES,
+    TEXT,
+    Axis,
+    array_dtype,
+    narrowed,
+    reduced_count,
+    require_axes,
+    spread,
+    widened,
+)
+from minigrad.ops.reductions import sum
+from minigrad.ops.selection import maximum
+from minigrad.ops.shaping import size
+from minigrad.shapes import Spec, axis_argument, reduced
+
+_COMPLEX = Fails(DTypeError, "does not take complex", np.ones(2) * 1j)
+
+
+def _reduced_spec(x: Spec, *, axis: Axis, keepdims: bool, **_attrs: Any) -> Spec:
+    return Spec(reduced(x.shape, axis, keepdims), x.dtype)
+
+
+def _inverse_count(c: Ctx, correction: float = 0) -> Any:
+    """1 / (number of elements a result is made of - correction): a number where that is known."""
+    x, y = c.inputs[0], c.outputs[0]
+    if x.spec.known():
+        count = reduced_count(x.shape, c.attrs.axis) - correction
+        return 1 / count if count > 0 else float("inf")
+    # In float64, because float16 holds no count above 65504.
+    counted = astype(size(x), float64) / astype(size(y), float64)
+    return astype(1.0 / maximum(counted - correction, 0.0), x.dtype)
+
+
+@primitive(
+    "Mean",
+    accepts="float",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3))),
+        Sample(rng.normal(size=(2, 3)), axis=0),
+        Sample(rng.normal(size=(2, 3, 2)), axis=(-1, 0)),
+        Sample(rng.normal(size=(2, 3)), axis=-1, keepdims=True),
+        Sample(rng.normal(size=())),
+        Sample(rng.normal(size=(0, 3)), axis=1).named("empty result"),
+        Sample(np.zeros((0, 3)), axis=0).fixed(0).named("of nothing: NaN"),
+        Sample(np.array([40000.0, 50000.0], np.float16)).named("more than float16 sums"),
+        Sample(np.array([1, 2])).named("integers give float32"),
+        Sample(np.array([True, False])),
+        Sample(np.array([1 + 2j, 3])),
+    ],
+    errors=[*BAD_AXES, Fails(DTypeError, "does not take string", TEXT)],
+)
+def mean(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Mean over axes.
+
+    Args:
+        x: a tensor; bools and integers become float32 (in TensorFlow a mean of integers is an
+            integer; in NumPy, float64).
+        axis: an int, a tuple of ints, or None for all.
+        keepdims: keep the reduced axes, with size 1.
+
+    Returns:
+        A tensor without the reduced axes. The mean of nothing is NaN.
+
+    Raises:
+        ShapeError: an axis is out of range or repeated.
+
+    >>> import minigrad as mg
+    >>> mg.mean([[1.0, 2.0], [3.0, 4.0]], axis=0)
+    Tensor([2., 3.], shape=(2,), dtype=float32)
+    """
+    return bind(mean, x, axis=axis_argument(axis), keepdims=bool(keepdims))
+
+
+@mean.kernel
+def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
+    require_axes(x, axis)
+    return narrowed(_mean(xp, widened(x), axis, keepdims), array_dtype(x))
+
+
+def _mean(xp: Any, x: Array, axis: Axis, keepdims: bool) -> Array:
+    total: Array = xp.sum(x, axis=axis, keepdims=keepdims)
+    average: Array = total / x.dtype.type(reduced_count(x.shape, axis))
+    return average
+
+
+mean.shape(_reduced_spec)
+
+
+@mean.gradient()
+def _(c: Ctx) -> Grads:
+    return spread(c, c.grads[0] * _inverse_count(c))
+
+
+def _correction(value: Any) -> float:
+    if isinstance(value, int | float | np.integer | np.floating):
+        return float(value)
+    raise ArgumentTypeError(f"correction must be a number, got {value!r}")
+
+
+@primitive(
+    "Var",
+    accepts="real_float",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3))),
+        Sample(rng.normal(size=(2, 3)), axis=0),
+        Sample(rng.normal(size=(2, 3, 2)), axis=(-1, 0), correction=1),
+        Sample(rng.normal(size=(2, 3)), axis=-1, keepdims=True, correction=0.5),
+        Sample(np.array([2.0, 2.0])).expecting([0.0, 0.0]),
+        Sample(rng.normal(size=(0, 3)), axis=1).named("empty result"),
+        Sample(np.array([1.0]), correction=1).fixed(0).named("none left: NaN"),
+        Sample(np.array([300.0, -300.0], np.float16)).named("more than float16 squares"),
+        Sample(np.array([1, 2])),
+    ],
+    errors=[
+        *BAD_AXES,
+        _COMPLEX,
+        Fails(ArgumentTypeError, "correction must be a number", np.ones(2), correction="n"),
+    ],
+)
+def var(
+    x: TensorLike, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False
+) -> Tensor:
+    """Variance over axes: the sum of squared distances from the mean, over ``n - correction``.
+
+    Args:
+        x: a real tensor; bools and integers become float32.
+        axis: an int, a tuple of ints, or None for all.
+        correction: what to subtract from the number of elements; 1 for the unbiased estimate
+            (NumPy's ``ddof``; PyTorch's default).
+        keepdims: keep the reduced axes, with size 1.
+
+    Returns:
+        A tensor without the reduced axes; NaN where ``n - correction`` is 0 or less and the
+        elements are equal.
+
+    Raises:
+        ShapeError: an axis is out of range or repeated.
+
+    >>> import minigrad as mg
+    >>> mg.var([1.0, 2.0, 3.0, 4.0])
+    Tensor(1.25, shape=(), dtype=float32)
+    """
+    attrs = {"correction": _correction(correction), "keepdims": bool(keepdims)}
+    return bind(var, x, axis=axis_argument(axis), **attrs)
+
+
+@var.kernel
+def _(xp: Any, x: Array, *, axis: Axis, correction: float, keepdims: bool) -> Array:
+    require_axes(x, axis)
+    return narrowed(_var(xp, widened(x), axis, correction, keepdims), array_dtype(x))
+
+
+def _var(xp: Any, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
+    apart = x - _mean(xp, x, axis, True)
+    total: Array = xp.sum(apart * apart, axis=axis, keepdims=keepdims)
+    free = max(reduced_count(x.shape, axis) - correction, 0)
+    variance: Array = total / x.dtype.type(free)
+    return variance
+
+
+var.shape(_reduced_spec)
+
+
+@var.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    (x,), a = c.inputs, c.attrs
+    apart: Tensor = x - mean(x, axis=a.axis, keepdims=True)
+    return spread(c, c.grads[0] * (2.0 * _inverse_count(c, a.correction))) * apart
+
+
+@primitive(
+    "Std",
+    accepts="real_float",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3))),
+        Sample(rng.normal(size=(2, 3)), axis=0),
+        Sample(rng.normal(size=(2, 3, 2)), axis=(-1, 0), correction=1),
+        Sample(rng.normal(size=(2, 3)), axis=-1, keepdims=True, correction=0.5),
+        Sample(np.array([2.0, 2.0])).expecting([0.0, 0.0]),
+        Sample(rng.normal(size=(0, 3)), axis=1).named("empty result"),
+        Sample(np.array([300.0, -300.0], np.float16)).named("more than float16 squares"),
+        Sample(np.array([1, 2])),
+    ],
+    errors=[
+        *BAD_AXES,
+        _COMPLEX,
+        Fails(ArgumentTypeError, "correction must be a number", np.ones(2), correction="n"),
+    ],
+)
+def std(
+    x: TensorLike, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False
+) -> Tensor:
+    """Standard deviation over axes: the square root of the variance.
+
+    Args:
+        x: a real tensor; bools and integers become float32.
+        axis: an int, a tuple of ints, or None for all.
+        correction: what to subtract from the number of elements; 1 as in PyTorch's default.
+        keepdims: keep the reduced axes, with size 1.
+
+    Returns:
+        A tensor without the reduced axes. Where it is exactly 0 the gradient is 0, as that of a
+        norm at 0 (TensorFlow and PyTorch have NaN there).
+
+    Raises:
+        ShapeError: an axis is out of range or repeated.
+
+    >>> import minigrad as mg
+    >>> mg.std([1.0, 3.0])
+    Tensor(1., shape=(), dtype=float32)
+    """
+    attrs = {"correction": _correction(correction), "keepdims": bool(keepdims)}
+    return bind(std, x, axis=axis_argument(axis), **attrs)
+
+
+@std.kernel
+def _(xp: Any, x: Array, *, axis: Axis, correction: float, keepdims: bool) -> Array:
+    require_axes(x, axis)
+    spreads = xp.sqrt(_var(xp, widened(x), axis, correction, keepdims))
+    return narrowed(spreads, array_dtype(x))
+
+
+std.shape(_reduced_spec)
+
+
+@std.gradient(saves=("x", "y"))
+def _(c: Ctx) -> Grads:
+    (x,), (y,), (g,), a = c.inputs, c.outputs, c.grads, c.attrs
+    apart: Tensor = x - mean(x, axis=a.axis, keepdims=True)
+    flat = astype(equal(y, 0.0), x.dtype)
+    inverse = (1.0 - flat) / (y + flat)  # 1/y, and 0 where y is 0.
+    return spread(c, g * inverse * _inverse_count(c, a.correction)) * apart
+
+
+_NOTHING_LIKELY = np.array([-np.inf, -np.inf])
+_INFINITE = np.array([np.inf, 1.0, np.inf])
+
+
+@primitive(
+    "LogSumExp",
+    accepts="real_float",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3))),
+        Sample(rng.normal(size=(2, 3)), axis=0),
+        Sample(rng.normal(size=(2, 3, 2)), axis=(-1, 0)),
+        Sample(rng.normal(size=(2, 3)), axis=-1, keepdims=True),
+        Sample(rng.normal(size=())),
+        Sample(np.array([100.0, 99.0], np.float32)).named("exp would overflow"),
+        Sample(np.array([-200.0, -199.0], np.float32)).named("exp would underflow"),
+        Sample(_NOTHING_LIKELY).expecting([0.5, 0.5]).named("all -inf"),
+        Sample(_INFINITE).expecting([0.5, 0.0, 0.5]).named("inf"),
+        Sample(np.zeros((0, 3)), axis=0).named("of nothing: -inf"),
+        Sample(rng.normal(size=(0, 3)), axis=1).named("empty result"),
+        Sample(np.array([60000.0, 1.0], np.float16)),
+        Sample(np.array([1, 2])),
+    ],
+    errors=[*BAD_AXES, _COMPLEX],
+)
+def logsumexp(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) over axes, without overflow.
+
+    Args:
+        x: a real tensor; bools and integers become float32.
+        axis: an int, a tuple of ints, or None for all.
+        keepdims: keep the reduced axes, with size 1.
+
+    Returns:
+        A tensor without the reduced axes; -inf of nothing or of -inf only, inf where an element
+        is. The gradient is `softmax(x)`.
+
+    Raises:
+        ShapeError: an axis is out of range or repeated.
+
+    >>> import minigrad as mg
+    >>> mg.logsumexp([1000.0, 1000.0])
+    Tensor(1000.6931, shape=(), dtype=float32)
+    """
+    return bind(logsumexp, x, axis=axis_argument(axis), keepdims=bool(keepdims))
+
+
+def _relative(xp: Any, x: Array, axis: Axis) -> tuple[Array, Array]:
+    """exp(x - largest), and the largest; elements that equal an infinite largest count as 1."""
+    top: Array = xp.max(x, axis=axis, keepdims=True, initial=-xp.inf)
+    if xp is np and np.isfinite(top).all():
+        return np.exp(x - top), top
+    return xp.exp(xp.where(x == top, 0, x - top)), top
+
+
+@logsumexp.kernel
+def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
+    require_axes(x, axis)
+    relative, top = _relative(xp, widened(x), axis)
+    result = xp.log(xp.sum(relative, axis=axis, keepdims=True)) + top
+    result = xp.reshape(result, reduced(x.shape, axis, keepdims))
+    return narrowed(result, array_dtype(x))
+
+
+logsumexp.shape(_reduced_spec)
+
+
+@logsumexp.gradient(saves=("x",))
+def _(c: Ctx) -> Grads:
+    return spread(c, c.grads[0]) * softmax(c.inputs[0], axis=c.attrs.axis)
+
+
+@primitive(
+    "Softmax",
+    accepts="real_float",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3))),
+        Sample(rng.normal(size=(2, 3)), axis=0),
+        Sample(rng.normal(size=(2, 3)), axis=None),
+        Sample(rng.normal(size=(2, 2, 3)), axis=(0, -1)),
+        Sample(rng.normal(size=(0, 3)), axis=0).named("empty"),
+        Sample(np.array([100.0, 99.0], np.float32)).named("exp would overflow"),
+        Sample(_INFINITE).expecting([0.0, 0.0, 0.0]).named("inf"),
+        Sample(np.array([60000.0, 1.0], np.float16)),
+        Sample(np.array([1, 2])),
+    ],
+    errors=[f for f in BAD_AXES if "()" not in f.match] + [_COMPLEX],
+)
+def softmax(x: TensorLike, /, *, axis: Any = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) over axes, without overflow.
+
+    Args:
+        x: a real tensor; bools and integers become float32.
+        axis: an int, a tuple of ints, or None for all.
+
+    Returns:
+        A tensor of the shape of `x`. Where the largest is infinite, those that equal it share 1.
+
+    Raises:
+        ShapeError: an axis is out of range or repeated.
+
+    >>> from minigrad.ops.statistics import softmax
+    >>> softmax([0.0, 0.0]).tolist()
+    [0.5, 0.5]
+    """
+    return bind(softmax, x, axis=axis_argument(axis))
+
+
+@softmax.kernel
+def _(xp: Any, x: Array, *, axis: Axis) -> Array:
+    require_axes(x, axis)
+    relative, _top = _relative(xp, widened(x), axis)
+    result = relative / xp.sum(relative, axis=axis, keepdims=True)
+    return narrowed(result, array_dtype(x))
+
+
+@softmax.shape
+def _(x: Spec, *, axis: Axis) -> Spec:
+    reduced(x.shape, axis, True)  # Refuses a wrong axis.
+    return x._replace(value=None)
+
+
+@softmax.gradient(saves=("y",))
+def _(c: Ctx) -> Grads:
+    (y,), (g,) = c.outputs, c.grads
+    return y * (g - sum(g * y, axis=c.attrs.axis, keepdims=True))
