@@ -66,7 +66,7 @@ def expand_dims(x: TensorLike, /, axis: int | Sequence[int] = 0) -> Tensor:
 
 
 @expand_dims.kernel
-def _(xp: Any, x: Array, *, axis: Any) -> Array:
+def _(xp: Any, x: Array, *, axis: Any) -> Any:
     return xp.reshape(x, _expanded(x.shape, axis))
 
 
@@ -121,7 +121,7 @@ def squeeze(x: TensorLike, /, axis: int | Sequence[int] | None = None) -> Tensor
 
 
 @squeeze.kernel
-def _(xp: Any, x: Array, *, axis: Any) -> Array:
+def _(xp: Any, x: Array, *, axis: Any) -> Any:
     return xp.squeeze(x, axis=axis)
 
 
@@ -200,7 +200,7 @@ def _check_broadcast(shape: Shape, target: Shape) -> None:
 
 
 @broadcast_to.kernel
-def _(xp: Any, x: Array, target: Array | None, *, sizes: Sizes | None) -> Array:
+def _(xp: Any, x: Array, target: Array | None, *, sizes: Sizes | None) -> Any:
     wanted = actual_sizes(sizes, target)
     if target is not None:
         _check_broadcast(x.shape, wanted)
@@ -253,7 +253,7 @@ def broadcast_arrays(*arrays: TensorLike) -> list[Tensor]:
 
 
 @broadcast_arrays.kernel
-def _(xp: Any, *arrays: Array) -> Sequence[Array]:
+def _(xp: Any, *arrays: Array) -> Any:
     return tuple(xp.broadcast_arrays(*arrays))
 
 
@@ -314,7 +314,7 @@ def meshgrid(*arrays: TensorLike, indexing: Literal["xy", "ij"] = "xy") -> list[
     laid = []
     for i, array in enumerate(arrays):
         x = array if isinstance(array, Tensor | StateOwner) else tensor_of(array)
-        shape: Shape = x.shape  # type: ignore[union-attr]
+        shape: Shape = x.shape
         if shape is not None and len(shape) > 1:
             raise ShapeError(f"meshgrid takes vectors, got shape {show(shape)}")
         place = 1 - i if indexing == "xy" and i < 2 <= count else i

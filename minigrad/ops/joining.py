@@ -97,7 +97,7 @@ def concat(arrays: Sequence[TensorLike], /, *, axis: int | None = 0) -> Tensor:
 
 
 @concat.kernel
-def _(xp: Any, *arrays: Array, axis: int | None) -> Array:
+def _(xp: Any, *arrays: Array, axis: int | None) -> Any:
     return xp.concat(arrays, axis=axis)
 
 
@@ -241,7 +241,7 @@ def _with_dtype(item: Any, dtype: DType) -> Any:
 
 
 @stack.kernel
-def _(xp: Any, *arrays: Array, axis: int) -> Array:
+def _(xp: Any, *arrays: Array, axis: int) -> Any:
     return xp.stack(arrays, axis=axis)
 
 
@@ -310,7 +310,7 @@ def unstack(x: TensorLike, /, *, axis: int = 0, num: int | None = None) -> tuple
 
 
 @unstack.kernel
-def _(xp: Any, x: Array, *, axis: int, num: int) -> tuple[Array, ...]:
+def _(xp: Any, x: Array, *, axis: int, num: int) -> Any:
     moved = xp.moveaxis(x, axis, 0)
     if moved.shape[0] != num:
         raise ShapeError(f"expected {num} parts along axis {axis}, got shape {show(x.shape)}")
@@ -434,7 +434,7 @@ def _(
     axis: int,
     sizes: tuple[int, ...] | None,
     count: int,
-) -> tuple[Array, ...]:
+) -> Any:
     at = normalize_axis(axis, x.ndim)
     if given is not None:
         sizes = actual_sizes(None, given, "sizes")

@@ -81,7 +81,7 @@ def reshape(x: TensorLike, /, shape: Any, *, copy: bool | None = None) -> Tensor
 
 
 @reshape.kernel
-def _(xp: Any, x: Array, target: Array | None, *, sizes: Sizes | None) -> Array:
+def _(xp: Any, x: Array, target: Array | None, *, sizes: Sizes | None) -> Any:
     if target is None:
         return xp.reshape(x, sizes)
     return xp.reshape(x, reshaped(x.shape, actual_sizes(None, target)))
@@ -177,7 +177,7 @@ def permute_dims(x: TensorLike, /, axes: Sequence[int] | None = None) -> Tensor:
 
 
 @permute_dims.kernel
-def _(xp: Any, x: Array, *, axes: tuple[int, ...] | None) -> Array:
+def _(xp: Any, x: Array, *, axes: tuple[int, ...] | None) -> Any:
     if axes is None:
         return xp.permute_dims(x, tuple(range(x.ndim))[::-1])
     return xp.permute_dims(x, axes)
@@ -230,7 +230,7 @@ def matrix_transpose(x: TensorLike, /) -> Tensor:
 
 
 @matrix_transpose.kernel
-def _(xp: Any, x: Array) -> Array:
+def _(xp: Any, x: Array) -> Any:
     return xp.matrix_transpose(x)
 
 
@@ -280,7 +280,7 @@ def moveaxis(x: TensorLike, source: Any, destination: Any, /) -> Tensor:
 
 
 @moveaxis.kernel
-def _(xp: Any, x: Array, *, source: Any, destination: Any) -> Array:
+def _(xp: Any, x: Array, *, source: Any, destination: Any) -> Any:
     return xp.moveaxis(x, source, destination)
 
 
@@ -327,7 +327,7 @@ def flip(x: TensorLike, /, *, axis: int | Sequence[int] | None = None) -> Tensor
 
 
 @flip.kernel
-def _(xp: Any, x: Array, *, axis: Any) -> Array:
+def _(xp: Any, x: Array, *, axis: Any) -> Any:
     return xp.flip(x, axis=axis)
 
 
@@ -377,7 +377,7 @@ def roll(x: TensorLike, /, shift: Any, *, axis: int | Sequence[int] | None = Non
 
 
 @roll.kernel
-def _(xp: Any, x: Array, *, shift: Any, axis: Any) -> Array:
+def _(xp: Any, x: Array, *, shift: Any, axis: Any) -> Any:
     if isinstance(shift, tuple) and not (isinstance(axis, tuple) and len(axis) == len(shift)):
         raise ShapeError(f"shifts {shift} need one axis each, got axis={axis}")
     return xp.roll(x, shift, axis=axis)
