@@ -1,0 +1,1 @@
+"""Linear algebra: inverses, solving, determinants, decompositions, norms."""
