@@ -43,7 +43,7 @@ def diff(
     Args:
         x: a numeric tensor.
         axis: the axis.
-        n: how many times to take differences.
+        n: how many times to take differences; 0 for `x` as it is.
         prepend: a tensor to put in front along the axis first.
         append: a tensor to put behind along the axis first.
 
@@ -60,7 +60,7 @@ def diff(
     """
     if n < 0:
         raise ArgumentError(f"n must not be negative, got {n}")
-    parts = [p for p in (prepend, x, append) if p is not None]
+    parts = [p for p in (prepend, x, append) if p is not None] if n else [x]
     whole = concat(parts, axis=axis) if len(parts) > 1 else x
     y = extend_axis(whole, axis=axis)
     for _ in range(n):

@@ -37,6 +37,7 @@ from minigrad.shapes import Spec, axis_argument, reduced
 
 @primitive(
     "Sum",
+    numpy=lambda x, **attrs: _total(np.add.reduce, x, **attrs),
     samples=lambda rng: [
         Sample(rng.normal(size=(2, 3))),
         Sample(rng.normal(size=(2, 3)), axis=0),
@@ -89,9 +90,13 @@ def sum(
 
 @sum.kernel
 def _(xp: Any, x: Array, *, axis: Axis, dtype: DType | None, keepdims: bool) -> Array:
+    return _total(xp.sum, x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+def _total(accumulate: Any, x: Array, *, axis: Axis, dtype: DType | None, keepdims: bool) -> Array:
     require_axes(x, axis)
     target = dtype or total_dtype(array_dtype(x))
-    return narrowed(xp.sum(x, axis=axis, dtype=wide(target).dtype, keepdims=keepdims), target)
+    return narrowed(accumulate(x, axis=axis, dtype=wide(target).dtype, keepdims=keepdims), target)
 
 
 def _total_spec(x: Spec, *, axis: Axis, dtype: DType | None, keepdims: bool) -> Spec:
@@ -108,6 +113,7 @@ def _(c: Ctx) -> Grads:
 
 @primitive(
     "Prod",
+    numpy=lambda x, **attrs: _total(np.multiply.reduce, x, **attrs),
     samples=lambda rng: [
         Sample(rng.normal(size=(2, 3)) + 2),
         Sample(rng.normal(size=(2, 3)) - 2, axis=0),
@@ -148,7 +154,7 @@ def prod(
     The derivative by an element is the product of those before it and of those after it.
 
     >>> import minigrad as mg
-    >>> mg.grad(mg.prod)([2.0, 0.0, 3.0])
+    >>> mg.grad(mg.prod)(mg.asarray([2.0, 0.0, 3.0]))
     Tensor([0., 6., 0.], shape=(3,), dtype=float32)
     """
     x, total = cast_to_total(x, dtype)
@@ -157,9 +163,7 @@ def prod(
 
 @prod.kernel
 def _(xp: Any, x: Array, *, axis: Axis, dtype: DType | None, keepdims: bool) -> Array:
-    require_axes(x, axis)
-    target = dtype or total_dtype(array_dtype(x))
-    return narrowed(xp.prod(x, axis=axis, dtype=wide(target).dtype, keepdims=keepdims), target)
+    return _total(xp.prod, x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 prod.shape(_total_spec)
@@ -176,6 +180,7 @@ def _(c: Ctx) -> Grads:
 
 @primitive(
     "Max",
+    numpy=lambda x, **attrs: _extreme(np.maximum.reduce, x, **attrs),
     samples=lambda rng: [
         Sample(rng.normal(size=(2, 3))),
         Sample(rng.normal(size=(2, 3)), axis=0),
@@ -210,7 +215,7 @@ def max(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tensor
     >>> import minigrad as mg
     >>> mg.max([[1.0, 5.0], [3.0, 2.0]], axis=1)
     Tensor([5., 3.], shape=(2,), dtype=float32)
-    >>> mg.grad(mg.max)([2.0, 1.0, 2.0])
+    >>> mg.grad(mg.max)(mg.asarray([2.0, 1.0, 2.0]))
     Tensor([0.5, 0. , 0.5], shape=(3,), dtype=float32)
     """
     return bind(max, x, axis=axis_argument(axis), keepdims=bool(keepdims))
@@ -218,15 +223,17 @@ def max(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tensor
 
 @max.kernel
 def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
-    _require_extreme(x, axis)
-    y: Array = xp.max(x, axis=axis, keepdims=keepdims)
-    return y
+    return _extreme(xp.max, x, axis=axis, keepdims=keepdims)
 
 
-def _require_extreme(x: Array, axis: Axis) -> None:
+def _extreme(choose: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     require_ordered(array_dtype(x))
     require_axes(x, axis)
     require_elements(x.shape, axis)
+    if not x.size:  # NumPy refuses, even where the result is empty.
+        return x.reshape(reduced(x.shape, axis, keepdims))  # type: ignore[arg-type]
+    y: Array = choose(x, axis=axis, keepdims=keepdims)
+    return y
 
 
 def _extreme_spec(x: Spec, *, axis: Axis, keepdims: bool) -> Spec:
@@ -251,6 +258,7 @@ max.gradient(saves=("x", "y"))(_to_extremes)
 
 @primitive(
     "Min",
+    numpy=lambda x, **attrs: _extreme(np.minimum.reduce, x, **attrs),
     samples=lambda rng: [
         Sample(rng.normal(size=(2, 3))),
         Sample(rng.normal(size=(2, 3)), axis=0),
@@ -289,9 +297,7 @@ def min(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tensor
 
 @min.kernel
 def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
-    _require_extreme(x, axis)
-    y: Array = xp.min(x, axis=axis, keepdims=keepdims)
-    return y
+    return _extreme(xp.min, x, axis=axis, keepdims=keepdims)
 
 
 min.shape(_extreme_spec)

@@ -290,7 +290,7 @@ def logsumexp(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> 
 
     >>> import minigrad as mg
     >>> mg.logsumexp([1000.0, 1000.0])
-    Tensor(1000.6931, shape=(), dtype=float32)
+    Tensor(1000.6932, shape=(), dtype=float32)
     """
     return bind(logsumexp, x, axis=axis_argument(axis), keepdims=bool(keepdims))
 
