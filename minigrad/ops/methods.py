@@ -13,8 +13,21 @@ from minigrad.core.operators import Operators
 from minigrad.core.primitive import Primitive
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Tensor
-from minigrad.dtypes import string
-from minigrad.ops import comparison, elementwise, logic, powers, signs
+from minigrad.dtypes import DTypeLike, string
+from minigrad.errors import ShapeError
+from minigrad.ops import (
+    basic,
+    comparison,
+    elementwise,
+    logic,
+    manipulation,
+    powers,
+    products,
+    reductions,
+    signs,
+    statistics,
+)
+from minigrad.shapes import element_count, show
 
 #: Operators that have a reflection.
 BINARY: dict[str, Primitive[..., Any]] = {
@@ -24,6 +37,7 @@ BINARY: dict[str, Primitive[..., Any]] = {
     "truediv": elementwise.divide,
     "floordiv": elementwise.floor_divide,
     "mod": elementwise.remainder,
+    "matmul": products.matmul,
     "pow": powers.pow,
     "and": logic.bitwise_and,
     "or": logic.bitwise_or,
@@ -112,6 +126,73 @@ def _unary(primitive: Primitive[..., Any]) -> Callable[[Any], Any]:
     return operator
 
 
+def _transpose(self: Any) -> Tensor:
+    """The transposed matrix. Raises `ShapeError` unless it is one."""
+    shape = self.spec.shape
+    if shape is None or len(shape) != 2:
+        raise ShapeError(
+            f"x.T is for matrices, this tensor has shape {show(shape)}; use x.mT for stacks of "
+            "matrices, or mg.permute_dims(x, axes)"
+        )
+    return manipulation.matrix_transpose(self)
+
+
+def _matrix_transpose(self: Any) -> Tensor:
+    """The tensor with its last two axes exchanged."""
+    return manipulation.matrix_transpose(self)
+
+
+def _size(self: Any) -> int | None:
+    """Number of elements; None while a dimension is unknown (mg.size(x) gives it in a run)."""
+    return element_count(self.spec.shape)
+
+
+def _astype(self: Any, dtype: DTypeLike) -> Tensor:
+    """The tensor cast to another dtype; see `minigrad.astype`."""
+    return basic.astype(self, dtype)
+
+
+def _reshape(self: Any, *shape: Any) -> Tensor:
+    """The elements in another shape: ``x.reshape(2, -1)`` or ``x.reshape((2, -1))``."""
+    return manipulation.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+def _sum(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The sum over `axis`; see `minigrad.sum`."""
+    return reductions.sum(self, axis=axis, keepdims=keepdims)
+
+
+def _mean(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`; see `minigrad.mean`."""
+    return statistics.mean(self, axis=axis, keepdims=keepdims)
+
+
+def _max(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The largest element over `axis`; see `minigrad.max`."""
+    return reductions.max(self, axis=axis, keepdims=keepdims)
+
+
+def _min(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The smallest element over `axis`; see `minigrad.min`."""
+    return reductions.min(self, axis=axis, keepdims=keepdims)
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "astype": _astype,
+    "reshape": _reshape,
+    "sum": _sum,
+    "mean": _mean,
+    "max": _max,
+    "min": _min,
+}
+
+PROPERTIES: dict[str, Callable[[Any], Any]] = {
+    "T": _transpose,
+    "mT": _matrix_transpose,
+    "size": _size,
+}
+
+
 def _put(name: str, function: Callable[..., Any]) -> None:
     function.__name__ = name
     function.__qualname__ = f"Operators.{name}"
@@ -128,3 +209,7 @@ def install() -> None:
         _put(f"__{name}__", _binary(primitive)[0])
     for name, primitive in UNARY.items():
         _put(f"__{name}__", _unary(primitive))
+    for name, method in METHODS.items():
+        _put(name, method)
+    for name, getter in PROPERTIES.items():
+        setattr(Operators, name, property(getter))

@@ -40,8 +40,8 @@ def erf(x: TensorLike, /) -> Tensor:
         x: a tensor of a real floating dtype, which the result keeps; integers become float32.
 
     >>> import minigrad as mg
-    >>> mg.erf([0.0, 0.5])
-    Tensor([0.        , 0.5204999], shape=(2,), dtype=float32)
+    >>> f"{mg.erf(0.5):.5f}"
+    '0.52050'
     """
     return bind(erf, x)
 
@@ -69,8 +69,8 @@ def erfc(x: TensorLike, /) -> Tensor:
     """1 - erf(x), elementwise, to full accuracy also where that is tiny. Dtypes as in `erf`.
 
     >>> import minigrad as mg
-    >>> mg.erfc([0.0, 5.0])
-    Tensor([1.0000000e+00, 1.5374597e-12], shape=(2,), dtype=float32)
+    >>> f"{mg.erfc(0.5):.5f}"
+    '0.47950'
     """
     return bind(erfc, x)
 
@@ -103,8 +103,8 @@ def erfinv(x: TensorLike, /) -> Tensor:
     """The number whose error function is x, elementwise; nan outside [-1, 1]. Dtypes as in `erf`.
 
     >>> import minigrad as mg
-    >>> mg.erfinv([0.0, 0.5, 1.0])
-    Tensor([0.        , 0.4769363,        inf], shape=(3,), dtype=float32)
+    >>> f"{mg.erfinv(0.5):.5f}"
+    '0.47694'
     """
     return bind(erfinv, x)
 
@@ -134,8 +134,8 @@ def lgamma(x: TensorLike, /) -> Tensor:
     Dtypes as in `erf`. The gradient is `digamma`, which is nan at the poles -1, -2, …
 
     >>> import minigrad as mg
-    >>> mg.lgamma([1.0, 5.0])
-    Tensor([0.       , 3.1780539], shape=(2,), dtype=float32)
+    >>> f"{mg.lgamma(5.0):.5f}"
+    '3.17805'
     """
     return bind(lgamma, x)
 
@@ -162,8 +162,8 @@ def digamma(x: TensorLike, /) -> Tensor:
     """The derivative of `lgamma`, elementwise. Dtypes as in `erf`.
 
     >>> import minigrad as mg
-    >>> mg.digamma([1.0, 5.0])
-    Tensor([-0.5772157,  1.5061177], shape=(2,), dtype=float32)
+    >>> f"{mg.digamma(1.0):.5f}"
+    '-0.57722'
     """
     return bind(digamma, x)
 
@@ -214,8 +214,8 @@ def polygamma(n: int, x: TensorLike, /) -> Tensor:
         ArgumentTypeError: `n` is not an integer.
 
     >>> import minigrad as mg
-    >>> mg.polygamma(1, [1.0, 5.0])
-    Tensor([1.644934  , 0.22132295], shape=(2,), dtype=float32)
+    >>> f"{mg.polygamma(1, 1.0):.5f}"
+    '1.64493'
     """
     if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise ArgumentTypeError(f"the order n of polygamma must be a Python integer, got {n!r}")
@@ -253,8 +253,8 @@ def sinc(x: TensorLike, /) -> Tensor:
     Dtypes as in `erf`. Derivatives of every order are accurate also near 0.
 
     >>> import minigrad as mg
-    >>> mg.sinc([0.0, 0.5, 1.0])
-    Tensor([1.        , 0.63661975, 0.        ], shape=(3,), dtype=float32)
+    >>> f"{mg.sinc(0.5):.5f}"
+    '0.63662'
     """
     return bind(sinc, x, order=0)
 
