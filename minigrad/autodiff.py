@@ -241,10 +241,10 @@ def backward(
                 state.origin = node
             in_keys = node.in_keys
             needs = tuple([key in live for key in in_keys])
-            for key, need, g in zip(in_keys, needs, pull(node, upstream, needs), strict=True):
-                if need and g is not None:
+            for key, need, made in zip(in_keys, needs, pull(node, upstream, needs), strict=True):
+                if need and made is not None:
                     old = grads.get(key)
-                    grads[key] = g if old is None else accumulate(old, g)
+                    grads[key] = made if old is None else accumulate(old, made)
     finally:
         STATE.reset(token)
     return {key: grads[key] for key in wanted if key in grads}
@@ -270,9 +270,10 @@ def pull(
         ]
     )
     attrs = SimpleNamespace(**node.attrs) if node.attrs else _NO_ATTRS
-    made = rule(Ctx(inputs, outputs, grads, attrs, needs))
-    if made is None or not isinstance(made, list | tuple):
-        made = (made,)
+    returned: Any = rule(Ctx(inputs, outputs, grads, attrs, needs))
+    made: Sequence[Gradient | None] = (
+        returned if isinstance(returned, list | tuple) else (returned,)
+    )
     if len(made) != len(inputs):
         raise GradientError(
             f"the gradient rule of {primitive.name!r} returned {len(made)} gradients "

@@ -64,7 +64,7 @@ class DType:
         if isinstance(other, DType):
             return self is other
         try:
-            return as_dtype(other) is self
+            return bool(as_dtype(other) is self)
         except DTypeError:
             return False
 

@@ -95,7 +95,7 @@ class OperationError(MinigradError, RuntimeError):
     """A node failed while it ran, for a reason that none of the other classes names."""
 
 
-_wrapped: dict[type[Exception], type[OperationError]] = {}
+_wrapped: dict[type[BaseException], type[OperationError]] = {}
 
 
 def operation_error(cause: Exception, message: str) -> MinigradError:
@@ -108,14 +108,13 @@ def operation_error(cause: Exception, message: str) -> MinigradError:
     >>> isinstance(error, ZeroDivisionError), isinstance(error, MinigradError)
     (True, True)
     """
-    kind = type(cause)
     if isinstance(cause, MinigradError):
-        return kind(message)
-    if kind.__init__ is not Exception.__init__ and kind.__module__ != "builtins":
-        return OperationError(message)
+        return type(cause)(message)
+    # The nearest built-in class: numpy.linalg.LinAlgError, say, is a ValueError to its users.
+    kind = next(k for k in type(cause).__mro__ if k.__module__ == "builtins")
     if kind not in _wrapped:
         try:
             _wrapped[kind] = type(f"Operation{kind.__name__}", (OperationError, kind), {})
-        except TypeError:
+        except TypeError:  # A built-in whose layout does not combine, such as UnicodeError.
             _wrapped[kind] = OperationError
     return _wrapped[kind](message)

@@ -326,7 +326,7 @@ def from_dict(
 
 def install() -> None:
     """Give `Graph` its `to_dict` and `from_dict`."""
-    Graph.to_dict = to_dict  # type: ignore[method-assign]
+    Graph.to_dict = to_dict  # type: ignore[method-assign, assignment]
     Graph.from_dict = classmethod(from_dict)  # type: ignore[method-assign, assignment]
 
 

@@ -36,6 +36,8 @@ class GradientTape:
 
     Args:
         persistent: allow `gradient` more than once; the records live until the tape is dropped.
+            Such a tape also keeps the constants that it met, so that `minigrad.gradcheck` can
+            compute it again.
         watch_accessed_variables: watch trainable variables when they are read.
 
     >>> import minigrad as mg
@@ -48,7 +50,9 @@ class GradientTape:
     """
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
-        self._recorder: Recorder | None = Recorder(watch_accessed_variables)
+        self._recorder: Recorder | None = Recorder(
+            watch_accessed_variables, keep=persistent
+        )
         self._persistent = persistent
         self._watch_variables = watch_accessed_variables
         self._token: Token[State] | None = None
@@ -69,6 +73,15 @@ class GradientTape:
         if self._token is not None:
             STATE.reset(self._token)
             self._token = None
+
+    @property
+    def recorder(self) -> Recorder:
+        """What was recorded, for tools that check or draw it.
+
+        Raises:
+            StateError: the tape is not persistent, and its gradient was taken already.
+        """
+        return self._live()
 
     def _live(self) -> Recorder:
         if self._recorder is None:
@@ -118,6 +131,9 @@ class GradientTape:
         recorder.records.clear()
         recorder.tracked.clear()
         recorder.variables.clear()
+        recorder.made.clear()
+        if recorder.kept is not None:
+            recorder.kept.clear()
 
     def gradient(
         self,
@@ -177,7 +193,8 @@ class GradientTape:
                 f"gradient takes tensors and variables as sources, got {type(x).__name__}"
             )
         check_differentiable(x, "x")
-        if isinstance(x, ConcreteTensor) and x._key not in recorder.tracked:
+        by_itself = isinstance(x, Variable) and x.trainable and recorder.watch_variables
+        if x._key not in recorder.tracked and not by_itself:
             raise GradientError(
                 f"{x!r} was not watched by this tape; call tape.watch(x) before it is used"
             )

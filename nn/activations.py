@@ -40,7 +40,7 @@ def relu(x: TensorLike, /) -> Tensor:
 
 
 @relu.kernel
-def _(xp: Any, x: Array) -> Array:
+def _(xp: Any, x: Array) -> Any:
     return xp.maximum(x, xp.zeros((), dtype=x.dtype))
 
 
@@ -70,45 +70,6 @@ def _softmax_spec(x: Spec, axis: int) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
-@primitive("Softmax", accepts="real_float", samples=_softmax_samples, errors=_SOFTMAX_ERRORS)
-def softmax(x: TensorLike, /, *, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) along `axis`, shifted by the maximum so that nothing overflows.
-
-    Args:
-        x: logits of any shape of rank 1 or more.
-        axis: the axis along which the result sums to 1.
-
-    Raises:
-        ShapeError: the axis is out of range.
-
-    >>> import minigrad as mg, minigrad.nn as nn
-    >>> nn.softmax([1e4, 1e4])
-    Tensor([0.5, 0.5], shape=(2,), dtype=float32)
-    """
-    return bind(softmax, x, axis=axis_argument_int(axis))
-
-
-@softmax.kernel
-def _(xp: Any, x: Array, *, axis: int) -> Array:
-    if not x.size:
-        return x
-    e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
-    return e / xp.sum(e, axis=axis, keepdims=True)
-
-
-@softmax.shape
-def _(x: Spec, *, axis: int) -> Spec:
-    return _softmax_spec(x, axis)
-
-
-@softmax.gradient(saves=("y",))
-def _(c: Ctx) -> Grads:
-    (g,), (y,) = c.grads, c.outputs
-    weighted = multiply(g, y)
-    total = reduce_sum(weighted, axis=c.attrs.axis, keepdims=True)
-    return subtract(weighted, multiply(y, total))
-
-
 @primitive("LogSoftmax", accepts="real_float", samples=_softmax_samples, errors=_SOFTMAX_ERRORS)
 def log_softmax(x: TensorLike, /, *, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `axis`; exact also where the softmax itself underflows.
@@ -128,7 +89,7 @@ def log_softmax(x: TensorLike, /, *, axis: int = -1) -> Tensor:
 
 
 @log_softmax.kernel
-def _(xp: Any, x: Array, *, axis: int) -> Array:
+def _(xp: Any, x: Array, *, axis: int) -> Any:
     if not x.size:
         return x
     shifted = x - xp.max(x, axis=axis, keepdims=True)

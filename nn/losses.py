@@ -7,18 +7,19 @@ import numpy as np
 from minigrad.core.bind import tensor_of
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
-from minigrad.core.tensor import Tensor, TensorLike
+from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ShapeError
 from minigrad.nn.activations import log_softmax
 from minigrad.ops.elementwise import multiply, negative
-from minigrad.ops.indexing import one_hot
+from minigrad.ops.gathering import one_hot
 from minigrad.ops.reductions import sum as reduce_sum
 from minigrad.shapes import compatible, show
 
 
-def _probabilities(rng: np.random.Generator) -> np.ndarray:
-    p = rng.uniform(0.1, 1.0, size=(2, 3))
-    return p / p.sum(axis=1, keepdims=True)
+def _probabilities(rng: np.random.Generator) -> Array:
+    p: Array = rng.uniform(0.1, 1.0, size=(2, 3))
+    total: Array = p.sum(axis=1, keepdims=True)
+    return np.divide(p, total)
 
 
 @primitive(

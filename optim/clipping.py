@@ -11,8 +11,8 @@ from minigrad.core.primitive import composite
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError
 from minigrad.ops.comparison import greater
-from minigrad.ops.elementwise import add, divide, multiply, square
-from minigrad.ops.powers import sqrt
+from minigrad.ops.elementwise import add, divide, multiply
+from minigrad.ops.powers import sqrt, square
 from minigrad.ops.reductions import sum as reduce_sum
 from minigrad.ops.selection import where
 

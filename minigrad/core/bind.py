@@ -110,6 +110,7 @@ def apply(
     if state.log is not None and primitive.effect != "pure":
         if state.log.replaying:
             return cast(Tensor, state.log.take())
+        state.log.admit(primitive)
         result = _dispatch(primitive, state, inputs, attrs, name)
         state.log.results.append(result)
         return result
@@ -312,6 +313,7 @@ def _compute(
         specs = [None if t is None else t.spec for t in operands]
         primitive.infer(specs, attrs)  # Says it better where the shapes are at fault.
         raise operation_error(error, explain(primitive.op, specs, error)) from error
+    outputs: tuple[ConcreteTensor, ...]
     if primitive.single:
         outputs = (ConcreteTensor(out if type(out) is np.ndarray else np.asarray(out)),)
     else:

@@ -51,7 +51,7 @@ class IndexedSlices:
         return to_dense(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return self.dense().__array__(dtype, copy)  # type: ignore[attr-defined]
+        return self.dense().__array__(dtype, copy)
 
     def __repr__(self) -> str:
         return (

@@ -121,11 +121,24 @@ def revive(kept: Kept, key: int, name: str) -> Tensor:
 class Recorder:
     """The list that a tape keeps: records in creation order, and the keys that matter."""
 
-    __slots__ = ("captures", "records", "tracked", "variables", "watch_variables")
+    __slots__ = (
+        "captures",
+        "kept",
+        "made",
+        "records",
+        "tracked",
+        "variables",
+        "watch_variables",
+    )
 
-    def __init__(self, watch_variables: bool = True) -> None:
+    def __init__(self, watch_variables: bool = True, keep: bool = False) -> None:
         #: Where a recorder that only looks on collects what ops read; None for a real tape.
         self.captures: dict[int, ConcreteTensor] | None = None
+        #: For each record the values of those inputs that no record made, so that the tape can be
+        #: computed again elsewhere; None where that is not wanted.
+        self.kept: list[tuple[np.ndarray[Any, Any] | None, ...]] | None = [] if keep else None
+        #: What the records made.
+        self.made: set[int] = set()
         self.tracked: set[int] = set()
         self.records: list[Record] = []
         self.watch_variables = watch_variables
@@ -154,6 +167,12 @@ def record(
         if made is None:
             made = Record(primitive, attrs, inputs, outputs)
         tape.records.append(made)
+        if tape.kept is not None:
+            have = tape.made
+            tape.kept.append(
+                tuple([None if t is None or t._key in have else t._value for t in inputs])
+            )
+            have.update(made.out_keys)
         for out in outputs:
             if out._value.dtype.kind in "fc":
                 tracked.add(out._key)
@@ -179,6 +198,9 @@ class EffectLog:
         reader.results = self.results
         reader.replaying = True
         return reader
+
+    def admit(self, primitive: Primitive[..., Any]) -> None:
+        """Called before an effect happens; a log that allows not all of them raises here."""
 
     def mark(self) -> int:
         """How many effects have passed so far; for `since`."""

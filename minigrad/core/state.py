@@ -135,7 +135,7 @@ class Transaction:
         targets = [pair[0] for pair in by_store.values()]
         updates = [pair[1] for pair in by_store.values()]
         # The consuming deque calls dict.update from C for every store: one indivisible step.
-        deque(map(dict.update, targets, updates), maxlen=0)  # type: ignore[arg-type]
+        deque(map(dict.update, targets, updates), maxlen=0)
 
 
 def write_all(slots: Sequence[Slot], values: Sequence[Any]) -> None:

@@ -198,14 +198,15 @@ class Variable(Operators, StateOwner):
                 f"variable {self.name!r} has dtype {self.dtype}, got a value of {own}; "
                 f"cast it with mg.astype(x, mg.{self.dtype})"
             )
-        return apply(primitive_of("Cast"), (tensor,), {"dtype": self.dtype})
+        return cast(Tensor, apply(primitive_of("Cast"), (tensor,), {"dtype": self.dtype}))
 
     def _update(self, op: str, value: TensorLike) -> Tensor:
-        return apply(primitive_of(op), (self._fit(value),), {"variable": self})
+        made = apply(primitive_of(op), (self._fit(value),), {"variable": self})
+        return cast(Tensor, made)
 
     def _scatter(self, op: str, indices: TensorLike, value: TensorLike) -> Tensor:
         inputs = (tensor_of(indices), self._fit(value))
-        return apply(primitive_of(op), inputs, {"variable": self})
+        return cast(Tensor, apply(primitive_of(op), inputs, {"variable": self}))
 
     def __repr__(self) -> str:
         text = f"<minigrad.Variable {self.name!r} shape={show(self.shape)} dtype={self.dtype}"
@@ -233,16 +234,16 @@ class Variable(Operators, StateOwner):
         return bool(self.value())
 
     def __float__(self) -> float:
-        return float(self.value())  # type: ignore[arg-type]
+        return float(self.value())
 
     def __int__(self) -> int:
-        return int(self.value())  # type: ignore[call-overload, no-any-return]
+        return int(self.value())
 
     def __len__(self) -> int:
-        return len(self.value())  # type: ignore[arg-type]
+        return len(self.value())
 
     def __iter__(self) -> Any:
-        return iter(self.value())  # type: ignore[call-overload]
+        return iter(self.value())
 
 
 def rebuild_variable(

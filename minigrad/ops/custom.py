@@ -25,6 +25,7 @@ from minigrad.errors import (
     ShapeError,
 )
 from minigrad.nest import flatten, unflatten
+from minigrad.ops.elementwise import multiply
 from minigrad.shapes import Spec, as_shape, compatible, show
 
 
@@ -170,7 +171,8 @@ def _cube(x: Array) -> Array:
 
 
 def _cube_gradient(c: Ctx) -> Grads:
-    return c.grads[0] * 3.0 * c.inputs[0] * c.inputs[0]
+    (x,) = c.inputs
+    return multiply(c.grads[0], 3.0 * x * x)
 
 
 @primitive(

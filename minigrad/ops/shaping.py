@@ -66,7 +66,7 @@ def _integer_dtype(dtype: DTypeLike) -> DType:
 
 
 @shape.kernel
-def _(xp: Any, x: Array, *, dtype: DType) -> Array:
+def _(xp: Any, x: Array, *, dtype: DType) -> Any:
     return xp.asarray(x.shape, dtype=dtype.dtype)
 
 
@@ -95,7 +95,7 @@ def size(x: TensorLike, /, *, dtype: DTypeLike = int64) -> Tensor:
 
 
 @size.kernel
-def _(xp: Any, x: Array, *, dtype: DType) -> Array:
+def _(xp: Any, x: Array, *, dtype: DType) -> Any:
     return xp.asarray(x.size, dtype=dtype.dtype)
 
 
@@ -141,7 +141,7 @@ def sum_to_like(x: TensorLike, like: TensorLike, /, *, axis: Any = None) -> Tens
 
 
 @sum_to_like.kernel
-def _(xp: Any, x: Array, like: Array, *, axis: Any) -> Array:
+def _(xp: Any, x: Array, like: Array, *, axis: Any) -> Any:
     if axis is not None:
         x = xp.sum(x, axis=axis, dtype=x.dtype)
     target = like.shape
@@ -212,7 +212,7 @@ def broadcast_like(x: TensorLike, like: TensorLike, /, *, axis: Any = None) -> T
 
 
 @broadcast_like.kernel
-def _(xp: Any, x: Array, like: Array, *, axis: Any) -> Array:
+def _(xp: Any, x: Array, like: Array, *, axis: Any) -> Any:
     if axis is not None:
         axes = normalize_axes(axis, like.ndim)
         kept = [1 if i in axes else like.shape[i] for i in range(like.ndim)]
@@ -269,7 +269,7 @@ def reshape_like(x: TensorLike, like: TensorLike, /) -> Tensor:
 
 
 @reshape_like.kernel
-def _(xp: Any, x: Array, like: Array) -> Array:
+def _(xp: Any, x: Array, like: Array) -> Any:
     return xp.reshape(x, like.shape)
 
 
@@ -313,7 +313,7 @@ def fill_like(x: TensorLike, value: TensorLike, /) -> Tensor:
 
 
 @fill_like.kernel
-def _(xp: Any, x: Array, value: Array) -> Array:
+def _(xp: Any, x: Array, value: Array) -> Any:
     return xp.broadcast_to(value, x.shape)
 
 
@@ -347,7 +347,7 @@ def zeros_like(x: TensorLike, /, *, dtype: DTypeLike | None = None) -> Tensor:
 
 
 @zeros_like.kernel
-def _(xp: Any, x: Array, *, dtype: DType | None) -> Array:
+def _(xp: Any, x: Array, *, dtype: DType | None) -> Any:
     return xp.zeros(x.shape, dtype=x.dtype if dtype is None else dtype.dtype)
 
 
@@ -374,7 +374,7 @@ def ones_like(x: TensorLike, /, *, dtype: DTypeLike | None = None) -> Tensor:
 
 
 @ones_like.kernel
-def _(xp: Any, x: Array, *, dtype: DType | None) -> Array:
+def _(xp: Any, x: Array, *, dtype: DType | None) -> Any:
     return xp.ones(x.shape, dtype=x.dtype if dtype is None else dtype.dtype)
 
 

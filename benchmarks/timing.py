@@ -1,0 +1,47 @@
+"""Timing on a machine that is shared and noisy: rounds, medians, everything in one run."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Timing(NamedTuple):
+    """Seconds for one call: the median over the rounds, and the best of them."""
+
+    median: float
+    best: float
+
+
+def measure(function: Callable[[], object], calls: int, rounds: int = 15) -> Timing:
+    """Time one call, from `rounds` rounds of `calls` calls each."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for _ in range(calls):
+            function()
+        times.append((time.perf_counter() - began) / calls)
+    return Timing(statistics.median(times), min(times))
+
+
+def interleaved(
+    cases: dict[str, Callable[[], float]], rounds: int = 15
+) -> dict[str, Timing]:
+    """Time several cases in turn, so that a slow minute hits all; each returns seconds a call."""
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, case in cases.items():
+            gc.collect()
+            times[name].append(case())
+    return {name: Timing(statistics.median(t), min(t)) for name, t in times.items()}
+
+
+def peak_bytes() -> int:
+    """The most memory this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
