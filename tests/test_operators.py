@@ -244,6 +244,18 @@ def test_methods() -> None:
     assert run(lambda x: x.T.reshape(-1).sum(), a) == 22.0
 
 
+def test_indexing() -> None:
+    a = np.arange(6.0).reshape(2, 3)
+    for x in (mg.asarray(a), mg.Variable(a)):
+        assert x[1].tolist() == [3.0, 4.0, 5.0]
+        assert x[:, ::-1].tolist() == [[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]
+        assert x[x > 2.5].tolist() == [3.0, 4.0, 5.0]
+        assert [row.tolist() for row in x] == a.tolist()
+    assert run(lambda x: x[..., 0] * 2, a).tolist() == [0.0, 6.0]
+    with pytest.raises(mg.errors.ImmutableTensorError):
+        mg.asarray(a)[0] = 1.0
+
+
 def test_numpy_ufuncs_give_tensors() -> None:
     x = mg.asarray(np.array([0.25, 0.5]))
     pairs: list[tuple[np.ufunc, Any]] = [

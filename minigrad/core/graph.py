@@ -146,6 +146,12 @@ class SymbolicTensor(Tensor):
             "use mg.unstack(x, axis=0) where the length is known, or ops on the whole tensor",
         )
 
+    def __contains__(self, item: object) -> NoReturn:
+        # Python would turn the refusal of __iter__ into "argument is not iterable".
+        raise symbolic_refusal(
+            "it cannot be searched by `in`", "use mg.any(mg.equal(x, value)), or mg.unstack"
+        )
+
     def __len__(self) -> int:
         shape = self.spec.shape
         if shape and shape[0] is not None:

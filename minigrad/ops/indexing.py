@@ -128,7 +128,7 @@ def _selected(x: Spec, shape: Shape, key: Key, parts: Sequence[Spec]) -> Any:
     known = [p.value for p in parts]
     if None in known:
         return None
-    source = np.empty(len(elements), object)
+    source: Any = np.empty(len(elements), object)
     source[:] = elements
     if not x.shape:
         source = source.reshape(())
@@ -290,7 +290,8 @@ def _(c: Ctx) -> Grads:
 
 def shape_of(x: Any) -> Shape:
     """The static shape of a tensor, variable, array or nested list."""
-    return x.shape if hasattr(x, "shape") else np.shape(x)
+    shape: Shape = x.shape if hasattr(x, "shape") else np.shape(x)
+    return shape
 
 
 def _along(index: Any, axis: int) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from minigrad.ops import (
     basic,
     comparison,
     elementwise,
+    indexing,
     logic,
     manipulation,
     powers,
@@ -126,6 +127,11 @@ def _unary(primitive: Primitive[..., Any]) -> Callable[[Any], Any]:
     return operator
 
 
+def _getitem(self: Any, key: Any) -> Tensor:
+    """The elements that a key selects, by NumPy's rules; see `minigrad.getitem`."""
+    return indexing.getitem(self, key)
+
+
 def _transpose(self: Any) -> Tensor:
     """The transposed matrix. Raises `ShapeError` unless it is one."""
     shape = self.spec.shape
@@ -178,6 +184,7 @@ def _min(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
 
 
 METHODS: dict[str, Callable[..., Any]] = {
+    "__getitem__": _getitem,
     "astype": _astype,
     "reshape": _reshape,
     "sum": _sum,

@@ -160,7 +160,7 @@ def qr(x: TensorLike, /, *, mode: str = "reduced") -> QRResult:
 
     >>> import minigrad as mg
     >>> q, r = mg.linalg.qr([[3.0, 1.0], [4.0, 2.0]])
-    >>> (q @ r).round(4).tolist()
+    >>> mg.round(q @ r).tolist()
     [[3.0, 1.0], [4.0, 2.0]]
     """
     if mode not in ("reduced", "complete"):
