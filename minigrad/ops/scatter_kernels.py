@@ -28,8 +28,7 @@ def add_rows(xp: Any, rows: Any, positions: Any, values: Any) -> Any:
     width = out.shape[1]
     # On one dimension `ufunc.at` has a fast path, several times faster than on rows.
     where = positions if width == 1 else positions[:, None] * width + xp.arange(width)
-    adder = xp.bitwise_or if rows.dtype.kind == "b" else xp.add
-    adder.at(out.reshape(-1), where.reshape(-1), values.reshape(-1))
+    xp.add.at(out.reshape(-1), where.reshape(-1), values.reshape(-1))
     return out.astype(rows.dtype) if wide else out
 
 
@@ -113,3 +112,21 @@ def add_at(xp: Any, x: Any, key: tuple[Any, ...], values: Any) -> Any:
     flat = xp.reshape(values, (positions.size, width))
     rows = add_rows(xp, xp.reshape(x, (count, width)), positions.reshape(-1), flat)
     return xp.reshape(rows, x.shape)
+
+
+def set_at(xp: Any, x: Any, key: tuple[Any, ...], values: Any) -> Any:
+    """A copy of `x` with `values` set at a key; of elements selected more than once the last."""
+    positions, count, width = places(x.shape, key)
+    flat = xp.reshape(values, (positions.size, width))
+    rows = set_rows(xp, xp.reshape(x, (count, width)), positions.reshape(-1), flat)
+    return xp.reshape(rows, x.shape)
+
+
+def last_writers(xp: Any, shape: tuple[int, ...], key: tuple[Any, ...]) -> Any:
+    """For each element that a key selects, whether no later one is the same."""
+    positions, count, _ = places(shape, key)
+    flat = positions.reshape(-1)
+    last = last_rows(xp, count, flat)[flat] == xp.arange(flat.size)
+    selected = np.broadcast_to(np.zeros((), bool), shape)[key].shape
+    last = last.reshape(positions.shape + (1,) * (len(selected) - positions.ndim))
+    return xp.broadcast_to(last, selected)
