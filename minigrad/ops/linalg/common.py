@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from minigrad.core.tensor import Array, Tensor
 from minigrad.errors import LinAlgError, ShapeError
 from minigrad.ops import signs
 from minigrad.ops.broadcasting import expand_dims
-from minigrad.ops.comparison import less_equal
+from minigrad.ops.comparison import less_equal, not_equal
+from minigrad.ops.diagonals import tril, triu
 from minigrad.ops.elementwise import divide
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.ops.products import matmul
@@ -132,15 +134,23 @@ def scaled_columns(x: Tensor, factors: Tensor) -> Tensor:
     return x * expand_dims(factors, axis=-2)
 
 
-def inverse_unless_small(x: Tensor, scale: Tensor) -> Tensor:
-    """1/x, and 0 where |x| is lost in the rounding error of numbers as large as `scale`.
+def off_diagonal(x: Tensor) -> Tensor:
+    """Matrices with 0 on the diagonal."""
+    return tril(x, k=-1) + triu(x, k=1)
 
-    It stands for 1/(difference of eigenvalues) in gradients of decompositions. A function that
-    does not depend on the choice of basis within an eigenspace has 0/0 there, and 0 is right.
+
+def divided(x: Tensor, gap: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
+    """x/gap, where `gap` is a difference of eigenvalues or the like.
+
+    Where `gap` is lost in the rounding error of numbers as large as `scale`, the result is 0 if
+    `weight` is 0, so that nothing asks for the quotient, and NaN otherwise. (A 0 there would be a
+    wrong gradient that nobody notices: for vᵢ f(λᵢ) vᵢᵀ, summed, the limit depends on f'.)
     """
     epsilon = float(np.finfo(x.dtype.dtype).eps)
-    lost = less_equal(signs.abs(x), scale * (16 * epsilon))
-    return where(lost, zeros_like(x), divide(1.0, where(lost, zeros_like(x) + 1.0, x)))
+    lost = less_equal(signs.abs(gap), scale * (16 * epsilon))
+    quotient = divide(x, where(lost, 1.0, gap))
+    unknown = where(not_equal(weight, 0.0), math.nan, zeros_like(x))
+    return where(lost, unknown, quotient)
 
 
 def fitted(g: Tensor, like: Tensor) -> Tensor:

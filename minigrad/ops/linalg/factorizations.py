@@ -17,6 +17,7 @@ from minigrad.ops.linalg.common import (
     lapack,
     matrix_shape,
     product_with_transpose,
+    require_finite,
     smaller,
     square_shape,
     stacked,
@@ -68,7 +69,7 @@ def cholesky(x: TensorLike, /, *, upper: bool = False) -> Tensor:
 
     Raises:
         ShapeError: the matrices are not square.
-        LinAlgError: one is not positive definite.
+        LinAlgError: one is not positive definite, or holds NaN or infinity.
 
     Its symmetric part (x + xᵀ)/2 is what is factored (as in JAX; NumPy reads one triangle), so
     the gradient is symmetric. The rule is that of Murray 2016, "Differentiation of the Cholesky
@@ -85,11 +86,12 @@ def cholesky(x: TensorLike, /, *, upper: bool = False) -> Tensor:
 
 @cholesky.kernel
 def _(xp: Any, x: Array) -> Array:
+    require_finite(xp, x, "cholesky")
     made: Array = lapack(
         lambda a: xp.linalg.cholesky(symmetric_part(xp, a)),
         x,
-        failure="cholesky: the matrix is not positive definite (or holds NaN); a small multiple "
-        "of the identity added to it helps where rounding is the cause",
+        failure="cholesky: the matrix is not positive definite; a small multiple of the identity "
+        "added to it helps where rounding is the cause",
     )
     return made
 

@@ -260,6 +260,7 @@ def _(xp: Any, x1: Array, x2: Array, *, lower: bool, transpose: bool) -> Array:
         made: Array = xp.squeeze(y, axis=-1) if vector else y
         return made
 
+    square_shape(x1.shape, "triangular_solve")
     made: Array = lapack(
         substitute,
         *(x1, x2),

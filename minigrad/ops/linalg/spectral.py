@@ -1,8 +1,7 @@
 """Eigenvalues of symmetric matrices, and singular values.
 
-Where eigenvalues (or singular values) coincide, their vectors are arbitrary, and a function that
-depends on which were chosen has no gradient. One that does not has the gradient given here: pairs
-that coincide, up to rounding, contribute nothing.
+Where eigenvalues (or singular values) coincide, up to rounding, their vectors are arbitrary, and a
+gradient that comes through them is NaN. One that comes through the values alone is not harmed.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ from minigrad.errors import NotDifferentiableError, ShapeError
 from minigrad.ops import reductions, signs
 from minigrad.ops.broadcasting import expand_dims
 from minigrad.ops.linalg.common import (
-    inverse_unless_small,
+    divided,
     lapack,
     matrix_shape,
+    off_diagonal,
     product_with_transpose,
     require_finite,
     scaled_columns,
@@ -89,8 +89,9 @@ def eigh(x: TensorLike, /) -> EighResult:
     The symmetric part (x + xᵀ)/2 is what is decomposed (as in JAX; NumPy reads one triangle), so
     the gradient is symmetric: that part of V (diag(g_λ) + F∘(Vᵀ g_V)) Vᵀ, with
     F = 1/(λⱼ − λᵢ) (Giles 2008, 3.1; Seeger et al. 2017, "Auto-differentiating linear algebra").
-    Where two eigenvalues coincide, F is taken as 0: right for functions that do not depend on the
-    choice of their vectors. The second derivative needs distinct eigenvalues.
+    Where two eigenvalues coincide, their vectors are arbitrary: a gradient that comes through
+    these is NaN, one that comes through eigenvalues alone is V diag(g_λ) Vᵀ. Second derivatives
+    need distinct eigenvalues.
 
     >>> import minigrad as mg
     >>> mg.linalg.eigh([[2.0, 0.0], [0.0, 1.0]]).eigenvalues.tolist()
@@ -121,9 +122,15 @@ def _(c: Ctx) -> Grads:
     (g_values, g_vectors), (values, vectors) = c.grads, c.outputs
     if values.shape is not None and values.shape[-1] == 0:
         return zeros_like(vectors)
-    gaps = expand_dims(values, axis=-2) - expand_dims(values, axis=-1)
-    inner = inverse_unless_small(gaps, _largest(values))
-    inner = inner * matmul(matrix_transpose(vectors), g_vectors)
+    # Of 1/(λⱼ − λᵢ) times Vᵀ g the symmetric part is what counts.
+    product = off_diagonal(matmul(matrix_transpose(vectors), g_vectors))
+    mirrored = matrix_transpose(product)
+    inner = divided(
+        (product - mirrored) * 0.5,
+        expand_dims(values, axis=-2) - expand_dims(values, axis=-1),
+        _largest(values),
+        signs.abs(product) + signs.abs(mirrored),
+    )
     full = scaled_columns(vectors, g_values) + matmul(vectors, inner)
     return symmetrized(product_with_transpose(full, vectors))
 
@@ -156,7 +163,8 @@ def eigvalsh(x: TensorLike, /) -> Tensor:
         ShapeError: the matrices are not square.
         LinAlgError: `x` holds NaN or infinity.
 
-    The gradient is V diag(g) Vᵀ, with the eigenvectors V computed when it is asked for.
+    The gradient is V diag(g) Vᵀ, with the eigenvectors V computed when it is asked for. The second
+    derivative needs distinct eigenvalues.
 
     >>> import minigrad as mg
     >>> mg.linalg.eigvalsh([[2.0, 0.0], [0.0, 1.0]]).tolist()
@@ -239,9 +247,9 @@ def svd(x: TensorLike, /, *, full_matrices: bool = True) -> SVDResult:
 
     The gradient is that of Townsend 2016, "Differentiating the singular value decomposition"
     (Giles 2008, 3.2; Ionescu et al. 2015, "Matrix backpropagation"). Where two singular values
-    coincide, or one is 0, the terms that would divide by their difference are taken as 0: right
-    for functions that do not depend on the choice of vectors. The second derivative needs
-    distinct singular values.
+    coincide, or one is 0 and the matrix not square, their vectors are arbitrary: a gradient that
+    comes through these is NaN, one that comes through `S` alone is U diag(g) Vᵀ. Second
+    derivatives need distinct singular values.
 
     >>> import minigrad as mg
     >>> mg.linalg.svd([[3.0, 0.0], [0.0, 4.0]]).S.tolist()
@@ -288,21 +296,23 @@ def _(c: Ctx) -> Grads:
         )
     scale = _largest(s)
     column, row = expand_dims(s, axis=-1), expand_dims(s, axis=-2)
-    # 1/(sⱼ² − sᵢ²), without the cancellation in a difference of squares.
-    inverse = inverse_unless_small(row - column, scale) * inverse_unless_small(row + column, scale)
-    by_u = matmul(matrix_transpose(u), gu)
-    by_v = product_with_transpose(vh, gvh)
-    inner = inverse * (by_u - matrix_transpose(by_u)) * row
-    inner = inner + column * inverse * (by_v - matrix_transpose(by_v))
+    by_u, by_v = matmul(matrix_transpose(u), gu), product_with_transpose(vh, gvh)
+    # With A and B the antisymmetric parts of Uᵀ g and Vᵀ g (twice), what the vectors contribute,
+    # (A sⱼ + sᵢ B)/(sⱼ² − sᵢ²), is half of (A + B)/(sⱼ − sᵢ) + (A − B)/(sⱼ + sᵢ).
+    weight = off_diagonal(signs.abs(by_u) + signs.abs(by_v))
+    weight = weight + matrix_transpose(weight)
+    twice_a, twice_b = by_u - matrix_transpose(by_u), by_v - matrix_transpose(by_v)
+    inner = divided((twice_a + twice_b) * 0.5, row - column, scale, weight)
+    inner = inner + divided((twice_a - twice_b) * 0.5, row + column, scale, weight)
     full = matmul(scaled_columns(u, gs) + matmul(u, inner), vh)
     if square:
         return full
-    inverse_row = inverse_unless_small(row, scale)
     if m is None or n is None or m > n:
-        full = full + matmul((gu - matmul(u, by_u)) * inverse_row, vh)
+        beyond = gu - matmul(u, by_u)
+        full = full + matmul(divided(beyond, row, scale, gu), vh)
     if m is None or n is None or m < n:
         beyond = gvh - matmul(matrix_transpose(by_v), vh)
-        full = full + matmul(u * inverse_row, beyond)
+        full = full + matmul(u, divided(beyond, column, scale, gvh))
     return full
 
 
@@ -330,8 +340,9 @@ def svdvals(x: TensorLike, /) -> Tensor:
         ShapeError: `x` is not made of matrices.
         LinAlgError: `x` holds NaN or infinity.
 
-    The gradient is U diag(g) Vᵀ, with the singular vectors computed when it is asked for. At a
-    singular value of 0 that is one of many subgradients.
+    The gradient is U diag(g) Vᵀ, with the singular vectors computed when it is asked for; at a
+    singular value of 0 that is one of many subgradients. The second derivative needs distinct
+    singular values.
 
     >>> import minigrad as mg
     >>> mg.linalg.svdvals([[3.0, 0.0], [0.0, 4.0]]).tolist()
