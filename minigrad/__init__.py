@@ -190,6 +190,9 @@ from minigrad.ops.elementwise import (
     subtract,
     xdivy,
 )
+from minigrad.ops.encoding import (
+    one_hot,
+)
 from minigrad.ops.exponential import (
     exp,
     expm1,
@@ -204,9 +207,6 @@ from minigrad.ops.exponential import (
 )
 from minigrad.ops.gathering import (
     gather,
-    gather_nd,
-    one_hot,
-    scatter,
     slices_to_dense,
 )
 from minigrad.ops.indexing import (
@@ -274,6 +274,10 @@ from minigrad.ops.rounding import (
 from minigrad.ops.scans import (
     cumulative_prod,
     cumulative_sum,
+)
+from minigrad.ops.scattering import (
+    gather_nd,
+    scatter,
 )
 from minigrad.ops.selection import (
     clip,
@@ -350,6 +354,11 @@ from minigrad.ops.trigonometric import (
     sinh,
     tan,
     tanh,
+)
+from minigrad.ops.updates import (
+    index_add,
+    index_set,
+    last_writer,
 )
 from minigrad.render import (
     Drawing,
@@ -518,6 +527,8 @@ __all__ = [
     "hypot",
     "identity",
     "imag",
+    "index_add",
+    "index_set",
     "inf",
     "int16",
     "int32",
@@ -529,6 +540,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "kron",
+    "last_writer",
     "less",
     "less_equal",
     "lgamma",

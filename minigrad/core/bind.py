@@ -23,7 +23,7 @@ from minigrad.core.registry import primitive_of
 from minigrad.core.state import Slot, StateOwner, Transaction, eager_slots, hold
 from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
 from minigrad.dtypes import DType, default_dtype, promote_types, weak_dtype
-from minigrad.errors import DTypeError, GraphError, MinigradError, operation_error
+from minigrad.errors import ArgumentTypeError, DTypeError, GraphError, MinigradError, operation_error
 from minigrad.shapes import Spec, show
 
 if TYPE_CHECKING:
@@ -57,46 +57,47 @@ def bind_all(primitive: Primitive[..., Any], /, *inputs: Any, **attrs: Any) -> t
 
 
 def try_fast(primitive: Primitive[..., Any], inputs: tuple[Any, ...]) -> Tensor | None:
-    """The result where one or two operands need no conversion at all, else None."""
+    """The eager result for one or two operands of one dtype, else None."""
     state = STATE.get()
-    if state.graph is not None:
+    if state.graph is not None or not 0 < len(inputs) < 3:
         return None
-    a = inputs[0]
-    if type(a) is not ConcreteTensor:
-        return None
-    x = a._value
+    a, b = inputs[0], inputs[-1]
+    if type(a) is not ConcreteTensor or type(b) is not ConcreteTensor:
+        pair = _beside(a, b)
+        if pair is None or primitive.promote is not None:
+            return None
+        inputs = a, b = pair
+    x, y = a._value, b._value
     dtype = x.dtype
-    if dtype not in primitive.fast_dtypes:
+    if y.dtype is not dtype or dtype not in primitive.fast_dtypes:
         return None
-    function = primitive.numpy
-    if len(inputs) == 2:
-        b = inputs[1]
-        if type(b) is not ConcreteTensor:
-            return None
-        y = b._value
-        if y.dtype is not dtype:
-            return None
-        token = NUMPY_ERRSTATE.set(POLICY.get())
-        try:
-            out = function(x, y)  # type: ignore[misc]
-        except Exception:
-            return None  # The general path fails again, and explains.
-        finally:
-            NUMPY_ERRSTATE.reset(token)
-    elif len(inputs) == 1:
-        token = NUMPY_ERRSTATE.set(POLICY.get())
-        try:
-            out = function(x)  # type: ignore[misc]
-        except Exception:
-            return None
-        finally:
-            NUMPY_ERRSTATE.reset(token)
-    else:
+    token = NUMPY_ERRSTATE.set(POLICY.get())
+    try:
+        out = primitive.numpy(x, y) if len(inputs) == 2 else primitive.numpy(x)  # type: ignore[misc]
+    except Exception:  # noqa: BLE001  (the general path fails again, and explains)
         return None
+    finally:
+        NUMPY_ERRSTATE.reset(token)
     made = ConcreteTensor(out if type(out) is np.ndarray else np.asarray(out))
     if state.tapes:
         recording.record(state.tapes, primitive, _EMPTY, inputs, (made,))
     return made
+
+
+def _beside(a: Any, b: Any) -> tuple[ConcreteTensor, ConcreteTensor] | None:
+    """A tensor of a floating dtype and a Python number as two tensors of that dtype, else None."""
+    number, tensor = (a, b) if type(b) is ConcreteTensor else (b, a)
+    kind = type(number)
+    if (kind is not float and kind is not int) or type(tensor) is not ConcreteTensor:
+        return None
+    dtype = tensor._value.dtype
+    if dtype.kind != "f":
+        return None
+    try:
+        made = ConcreteTensor(np.array(number, dtype))
+    except OverflowError:
+        return None  # The general path fails again, and explains.
+    return (made, tensor) if number is a else (tensor, made)
 
 
 def apply(
@@ -155,6 +156,12 @@ def _dispatch(
         owner = next((v for v in attrs.values() if isinstance(v, StateOwner)), None)
         graph = None if owner is None else owner.cell.graph
     operands = [_operand(x, graph) for x in inputs]
+    for i, x in enumerate(operands):
+        if x is None and not primitive.may_omit(i):
+            raise ArgumentTypeError(
+                f"{primitive.name}: argument {primitive.input_name(i)!r} must be a tensor or what "
+                "converts to one, got None"
+            )
     _promote(primitive, operands, graph)
     if graph is None:
         return _compute(primitive, state, cast("list[ConcreteTensor | None]", operands), attrs)

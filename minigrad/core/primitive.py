@@ -114,9 +114,11 @@ class Primitive(Generic[P, R]):
         self.gradient_rule: Callable[[Ctx], Grads] | None = None
         self.input_names: tuple[str, ...] = ()
         self.variadic = False
+        self._optional: frozenset[int] = frozenset()
         self._saved_inputs: frozenset[int] = frozenset()
         self._saves_rest = False
-        self._mask: tuple[bool, ...] = ()
+        self._input_mask: tuple[bool, ...] = ()
+        self._output_mask: tuple[bool, ...] = ()
         self._saved_outputs: frozenset[int] = frozenset()
         self._saves_outputs = False
         self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(
@@ -158,8 +160,8 @@ class Primitive(Generic[P, R]):
     def kernel(self, function: F) -> F:
         """Decorate the kernel: ``def _(xp, x, *, axis): ...`` on arrays of one namespace.
 
-        The kernel of a primitive with the effect draw, read or write takes the run's state
-        after `xp`.
+        An input that may be left out has None as its default. The kernel of a primitive with the
+        effect draw, read or write takes the run's state after `xp`.
         """
         self._once("kernel", self.compute)
         self.compute = function
@@ -168,6 +170,9 @@ class Primitive(Generic[P, R]):
         names = [p.name for p in parameters if p.kind != p.KEYWORD_ONLY]
         self.variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
         self.input_names = tuple(names)
+        self._optional = frozenset(
+            i for i, p in enumerate(parameters) if p.kind != p.KEYWORD_ONLY and p.default is None
+        )
         return function
 
     def shape(self, function: F) -> F:
@@ -196,7 +201,7 @@ class Primitive(Generic[P, R]):
         return put
 
     def _save(self, name: str) -> None:
-        self._mask = ()
+        self._input_mask = self._output_mask = ()
         if name in self.input_names:
             position = self.input_names.index(name)
             self._saved_inputs |= {position}
@@ -227,14 +232,25 @@ class Primitive(Generic[P, R]):
 
     def input_mask(self, count: int) -> tuple[bool, ...]:
         """For each of `count` inputs, whether a tape keeps its value."""
-        mask = self._mask
+        mask = self._input_mask
         if len(mask) != count:
-            mask = self._mask = tuple([self.keeps_input(i) for i in range(count)])
+            mask = self._input_mask = tuple([self.keeps_input(i) for i in range(count)])
+        return mask
+
+    def output_mask(self, count: int) -> tuple[bool, ...]:
+        """For each of `count` outputs, whether a tape keeps its value."""
+        mask = self._output_mask
+        if len(mask) != count:
+            mask = self._output_mask = tuple([self.keeps_output(i) for i in range(count)])
         return mask
 
     def keeps_output(self, position: int) -> bool:
         """Whether a tape keeps the value of this output."""
         return self._saves_outputs or position in self._saved_outputs
+
+    def may_omit(self, position: int) -> bool:
+        """Whether an input may be None: whether the kernel's parameter has None as its default."""
+        return position in self._optional
 
     def input_name(self, position: int) -> str:
         """What the kernel calls an input."""

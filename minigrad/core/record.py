@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 import numpy as np
 
 from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
-from minigrad.dtypes import from_numpy
 from minigrad.shapes import Spec
 
 if TYPE_CHECKING:
@@ -64,32 +63,8 @@ class Record:
     ) -> None:
         self.primitive = primitive
         self.attrs = attrs
-        keys: list[int] = []
-        kept: list[Kept] = []
-        for t, keep in zip(inputs, primitive.input_mask(len(inputs)), strict=False):
-            if t is None:
-                keys.append(0)
-                kept.append(None)
-            else:
-                keys.append(t._key or key_of(t))
-                value = t._value
-                kept.append(value if keep else (value.shape, value.dtype))
-        self.in_keys = tuple(keys)
-        self.ins = tuple(kept)
-        if len(outputs) == 1:
-            t = outputs[0]
-            value = t._value
-            self.out_keys: tuple[int, ...] = (t._key or key_of(t),)
-            keep = primitive.keeps_output(0)
-            self.outs: tuple[Kept, ...] = (value if keep else (value.shape, value.dtype),)
-        else:
-            self.out_keys = tuple([t._key or key_of(t) for t in outputs])
-            self.outs = tuple(
-                [
-                    t._value if primitive.keeps_output(i) else (t._value.shape, t._value.dtype)
-                    for i, t in enumerate(outputs)
-                ]
-            )
+        self.in_keys, self.ins = _keep(inputs, primitive.input_mask(len(inputs)))
+        self.out_keys, self.outs = _keep(outputs, primitive.output_mask(len(outputs)))
 
     def tensors(self) -> tuple[tuple[Tensor | None, ...], tuple[Tensor, ...]]:
         """The inputs and outputs as tensors; one that was not kept shows only shape and dtype."""
@@ -104,8 +79,36 @@ class Record:
         return ins, outs
 
 
-#: What a record holds of a tensor: its array, or shape and dtype.
-Kept: TypeAlias = "Array | tuple[tuple[int, ...], np.dtype[Any]] | None"
+def _keep(
+    tensors: Sequence[ConcreteTensor | None], mask: tuple[bool, ...]
+) -> tuple[tuple[int, ...], tuple[Kept, ...]]:
+    """The keys of some tensors, and of each its array or, where not wanted, its spec."""
+    if len(tensors) == 2:
+        # Nearly all ops on a tape: written out, because a loop takes as long as the op itself.
+        a, b = tensors
+        if a is not None and b is not None:
+            return (
+                (a._key or key_of(a), b._key or key_of(b)),
+                (
+                    a._value if mask[0] else a._spec or a.spec,
+                    b._value if mask[1] else b._spec or b.spec,
+                ),
+            )
+    elif len(tensors) == 1:
+        (a,) = tensors
+        if a is not None:
+            kept = a._value if mask[0] else a._spec or a.spec
+            return (a._key or key_of(a),), (kept,)
+    keys = [0 if t is None else t._key or key_of(t) for t in tensors]
+    values = [
+        None if t is None else t._value if wanted else t.spec
+        for t, wanted in zip(tensors, mask, strict=True)
+    ]
+    return tuple(keys), tuple(values)
+
+
+#: What a record holds of a tensor: its array, or only its spec.
+Kept: TypeAlias = "Array | Spec | None"
 
 
 def revive(kept: Kept, key: int, name: str) -> Tensor:
@@ -114,8 +117,7 @@ def revive(kept: Kept, key: int, name: str) -> Tensor:
         tensor = ConcreteTensor(kept)
         tensor._key = key
         return tensor
-    shape, dtype = cast("tuple[tuple[int, ...], np.dtype[Any]]", kept)
-    return Ghost(Spec(shape, from_numpy(dtype)), name)
+    return Ghost(cast(Spec, kept), name)
 
 
 class Recorder:

@@ -98,9 +98,10 @@ class Tensor(Operators):
 class ConcreteTensor(Tensor):
     """A tensor with a value."""
 
-    __slots__ = ("_key", "_value")
+    __slots__ = ("_key", "_spec", "_value")
 
     def __init__(self, value: Array) -> None:
+        self._spec: Spec | None = None
         #: The array; it may be shared with other tensors and is never written to.
         self._value = value
         #: Identity on tapes, given when first needed.
@@ -109,8 +110,11 @@ class ConcreteTensor(Tensor):
     @property
     def spec(self) -> Spec:
         """Shape and dtype."""
-        value = self._value
-        return Spec(value.shape, from_numpy(value.dtype))
+        spec = self._spec
+        if spec is None:
+            value = self._value
+            spec = self._spec = Spec(value.shape, from_numpy(value.dtype))
+        return spec
 
     @property
     def shape(self) -> tuple[int, ...]:
