@@ -240,7 +240,8 @@ def diagonal_like(
         ShapeError: `x` does not have the shape of that diagonal.
 
     >>> import minigrad as mg
-    >>> mg.diagonal_like([1, 2], mg.zeros((2, 3))).tolist()
+    >>> from minigrad.ops.diagonals import diagonal_like
+    >>> diagonal_like([1, 2], mg.zeros((2, 3))).tolist()
     [[1, 0, 0], [0, 2, 0]]
     """
     return bind(

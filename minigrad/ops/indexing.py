@@ -183,8 +183,8 @@ def advanced_index(x: TensorLike, key: Any, /) -> Tensor:
         ShapeError: a mask does not fit, or arrays do not broadcast.
         DTypeError: an array is neither of integers nor of bools.
 
-    >>> import minigrad as mg
-    >>> mg.advanced_index([10, 20, 30], [2, 0]).tolist()
+    >>> from minigrad.ops.indexing import advanced_index
+    >>> advanced_index([10, 20, 30], [2, 0]).tolist()
     [30, 10]
     """
     entries, operands = checked_key(x, key)
@@ -244,7 +244,8 @@ def scatter_like(values: TensorLike, like: TensorLike, key: Any, /) -> Tensor:
         IndexOutOfRangeError: an index lies outside its axis.
 
     >>> import minigrad as mg
-    >>> mg.scatter_like([1, 10, 100], mg.zeros(4), [0, 2, 0]).tolist()
+    >>> from minigrad.ops.indexing import scatter_like
+    >>> scatter_like([1, 10, 100], mg.zeros(4), [0, 2, 0]).tolist()
     [101, 0, 10, 0]
     """
     entries, operands = checked_key(like, key)

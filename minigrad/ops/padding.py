@@ -244,10 +244,10 @@ def unpad(x: TensorLike, pad_width: Any, /, mode: Mode = "constant") -> Tensor:
         ShapeError: the tensor is smaller than the padding.
         ArgumentError: there is no such mode.
 
-    >>> import minigrad as mg
-    >>> mg.unpad([10, 1, 2, 100], (1, 1)).tolist()
+    >>> from minigrad.ops.padding import unpad
+    >>> unpad([10, 1, 2, 100], (1, 1)).tolist()
     [1, 2]
-    >>> mg.unpad([10, 1, 2, 100], (1, 1), mode="edge").tolist()
+    >>> unpad([10, 1, 2, 100], (1, 1), mode="edge").tolist()
     [11, 102]
     """
     if mode not in _MODES:

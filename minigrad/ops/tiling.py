@@ -126,7 +126,8 @@ def tile_sum(x: TensorLike, like: TensorLike, repetitions: Any, /) -> Tensor:
         ShapeError: `x` does not have that shape.
 
     >>> import minigrad as mg
-    >>> mg.tile_sum([1, 2, 10, 20], mg.zeros(2), 2).tolist()
+    >>> from minigrad.ops.tiling import tile_sum
+    >>> tile_sum([1, 2, 10, 20], mg.zeros(2), 2).tolist()
     [11, 22]
     """
     sizes, given = sizes_argument(repetitions, "repetitions")
@@ -279,7 +280,8 @@ def repeat_sum(x: TensorLike, like: TensorLike, repeats: Any, /, *, axis: int) -
         ShapeError: `x` does not have that shape.
 
     >>> import minigrad as mg
-    >>> mg.repeat_sum([1, 2, 30], mg.zeros(2), [2, 1], axis=0).tolist()
+    >>> from minigrad.ops.tiling import repeat_sum
+    >>> repeat_sum([1, 2, 30], mg.zeros(2), [2, 1], axis=0).tolist()
     [3, 30]
     """
     sizes, given = sizes_argument(repeats, "repeats")

@@ -157,7 +157,8 @@ def last_writer(x: TensorLike, key: Any, /) -> Tensor:
         IndexOutOfRangeError: an index lies outside its axis.
 
     >>> import minigrad as mg
-    >>> mg.last_writer(mg.zeros(3), [0, 2, 0]).tolist()
+    >>> from minigrad.ops.updates import last_writer
+    >>> last_writer(mg.zeros(3), [0, 2, 0]).tolist()
     [False, True, True]
     """
     entries, operands = checked_key(x, key)
