@@ -200,7 +200,7 @@ def _check_broadcast(shape: Shape, target: Shape) -> None:
 
 
 @broadcast_to.kernel
-def _(xp: Any, x: Array, target: Array | None, *, sizes: Sizes | None) -> Any:
+def _(xp: Any, x: Array, target: Array | None = None, *, sizes: Sizes | None) -> Any:
     wanted = actual_sizes(sizes, target)
     if target is not None:
         _check_broadcast(x.shape, wanted)

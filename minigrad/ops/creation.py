@@ -79,7 +79,7 @@ def zeros(shape: Any, *, dtype: DTypeLike | None = None, device: str | None = No
 
 
 @zeros.kernel
-def _(xp: Any, shape: Any, *, sizes: Sizes | None, dtype: DType) -> Any:
+def _(xp: Any, shape: Any = None, *, sizes: Sizes | None, dtype: DType) -> Any:
     wanted = actual_sizes(sizes, shape)
     not_negative(wanted)
     return xp.zeros(wanted, dtype=dtype.dtype)
@@ -117,7 +117,7 @@ def ones(shape: Any, *, dtype: DTypeLike | None = None, device: str | None = Non
 
 
 @ones.kernel
-def _(xp: Any, shape: Any, *, sizes: Sizes | None, dtype: DType) -> Any:
+def _(xp: Any, shape: Any = None, *, sizes: Sizes | None, dtype: DType) -> Any:
     wanted = actual_sizes(sizes, shape)
     not_negative(wanted)
     return xp.ones(wanted, dtype=dtype.dtype)
@@ -173,7 +173,7 @@ def full(
 
 
 @full.kernel
-def _(xp: Any, value: Any, shape: Any, *, sizes: Sizes | None) -> Any:
+def _(xp: Any, value: Any, shape: Any = None, *, sizes: Sizes | None) -> Any:
     wanted = actual_sizes(sizes, shape)
     not_negative(wanted)
     if value.shape != ():
@@ -295,7 +295,7 @@ def eye(
 
 
 @eye.kernel
-def _(xp: Any, shape: Any, *, sizes: Sizes | None, k: int, dtype: DType) -> Any:
+def _(xp: Any, shape: Any = None, *, sizes: Sizes | None, k: int, dtype: DType) -> Any:
     rows, columns = actual_sizes(sizes, shape)
     not_negative((rows, columns))
     return xp.eye(rows, columns, k=k, dtype=dtype.dtype)

@@ -95,7 +95,7 @@ def one_hot(
 
 @one_hot.kernel
 def _(
-    xp: Any, indices: Any, on: Any, off: Any, depth: Any, *, sizes: Sizes | None, axis: int
+    xp: Any, indices: Any, on: Any, off: Any, depth: Any = None, *, sizes: Sizes | None, axis: int
 ) -> Any:
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"indices must be integers, got {indices.dtype}")

@@ -429,7 +429,7 @@ def part_sizes(length: Dim, sizes: Shape, count: int, given: bool) -> list[Dim]:
 def _(
     xp: Any,
     x: Array,
-    given: Array | None,
+    given: Array | None = None,
     *,
     axis: int,
     sizes: tuple[int, ...] | None,

@@ -81,7 +81,7 @@ def reshape(x: TensorLike, /, shape: Any, *, copy: bool | None = None) -> Tensor
 
 
 @reshape.kernel
-def _(xp: Any, x: Array, target: Array | None, *, sizes: Sizes | None) -> Any:
+def _(xp: Any, x: Array, target: Array | None = None, *, sizes: Sizes | None) -> Any:
     if target is None:
         return xp.reshape(x, sizes)
     return xp.reshape(x, reshaped(x.shape, actual_sizes(None, target)))

@@ -171,7 +171,9 @@ def _sources(length: int, pair: tuple[int, int], mode: str) -> Any:
 
 
 @pad.kernel
-def _(xp: Any, x: Any, value: Any, given: Any, *, widths: Widths | None, mode: str) -> Any:
+def _(
+    xp: Any, x: Any, value: Any = None, given: Any = None, *, widths: Widths | None, mode: str
+) -> Any:
     pairs = _actual(widths, given, x.ndim)
     _check_source(x.shape, pairs, mode)
     if mode == "constant":
@@ -269,7 +271,7 @@ def _unpadded(shape: Shape, widths: Widths) -> tuple[Dim, ...]:
 
 
 @unpad.kernel
-def _(xp: Any, x: Any, given: Any, *, widths: Widths | None, mode: str) -> Any:
+def _(xp: Any, x: Any, given: Any = None, *, widths: Widths | None, mode: str) -> Any:
     pairs = _actual(widths, given, x.ndim)
     lengths = _unpadded(x.shape, pairs)
     if mode == "constant":

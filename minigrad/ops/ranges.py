@@ -121,7 +121,13 @@ def _length(start: float, stop: float, step: float) -> int:
 
 @arange.kernel
 def _(
-    xp: Any, start: Any, stop: Any, step: Any, *, bounds: Bounds | None, dtype: DType | None
+    xp: Any,
+    start: Any = None,
+    stop: Any = None,
+    step: Any = None,
+    *,
+    bounds: Bounds | None,
+    dtype: DType | None,
 ) -> Any:
     if bounds is None:
         if any(b.shape != () for b in (start, stop, step)):
@@ -238,7 +244,9 @@ def linspace(
 
 
 @linspace.kernel
-def _(xp: Any, start: Any, stop: Any, num: Any, *, sizes: Sizes | None, endpoint: bool) -> Any:
+def _(
+    xp: Any, start: Any, stop: Any, num: Any = None, *, sizes: Sizes | None, endpoint: bool
+) -> Any:
     if start.shape != () or stop.shape != ():
         raise ShapeError("the ends must be scalars")
     (count,) = actual_sizes(sizes, num, "num")

@@ -178,7 +178,7 @@ def _check_updates(indices: Shape, updates: Shape, shape: Shape) -> None:
 
 
 @scatter.kernel
-def _(xp: Any, indices: Any, updates: Any, shape: Any, *, sizes: Sizes | None) -> Any:
+def _(xp: Any, indices: Any, updates: Any, shape: Any = None, *, sizes: Sizes | None) -> Any:
     wanted = actual_sizes(sizes, shape)
     _check_updates(indices.shape, updates.shape, wanted)
     depth = indices.shape[-1]
