@@ -143,7 +143,10 @@ from minigrad.ops.counting import (
     count_nonzero,
 )
 from minigrad.ops.creation import (
+    empty,
+    empty_like,
     eye,
+    from_dlpack,
     full,
     full_like,
     ones,
@@ -485,6 +488,8 @@ __all__ = [
     "divide",
     "e",
     "einsum",
+    "empty",
+    "empty_like",
     "ensure_shape",
     "equal",
     "erf",
@@ -505,6 +510,7 @@ __all__ = [
     "floor",
     "floor_divide",
     "fmod",
+    "from_dlpack",
     "full",
     "full_like",
     "gather",

@@ -11,7 +11,7 @@ from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ShapeError
 from minigrad.nn.activations import log_softmax
 from minigrad.ops.elementwise import multiply, negative
-from minigrad.ops.gathering import one_hot
+from minigrad.ops.encoding import one_hot
 from minigrad.ops.reductions import sum as reduce_sum
 from minigrad.shapes import compatible, show
 
