@@ -42,12 +42,17 @@ def sizes_argument(value: Any, what: str = "shape") -> tuple[Sizes | None, Any]:
 
     Raises:
         ArgumentTypeError: an element is no integer.
+        DTypeError: a tensor or array is not of an integer dtype.
 
     >>> sizes_argument([2, -1]), sizes_argument(3)
     (((2, -1), None), ((3,), None))
     """
     if decided_in_run(value):
         return None, value
+    if isinstance(value, np.ndarray | ConcreteTensor):
+        array = value if isinstance(value, np.ndarray) else value._value
+        if array.size and array.dtype.kind not in "iu":
+            raise DTypeError(f"{what} must be an integer tensor, got {array.dtype}")
     if isinstance(value, Iterable) and not (isinstance(value, ConcreteTensor) and not value.shape):
         items = list(value)
         if any(decided_in_run(v) for v in items):
