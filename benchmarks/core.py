@@ -1,4 +1,4 @@
-"""What an op costs: eager, on a tape, and as a node of a graph; PyTorch beside it if it is there."""
+"""What an op costs: eager, on a tape, as a node of a graph; PyTorch beside it if it is there."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ def measure(function: Callable[[], object], calls: int, rounds: int = 15) -> Tim
     return Timing(statistics.median(times), min(times))
 
 
-def interleaved(
-    cases: dict[str, Callable[[], float]], rounds: int = 15
-) -> dict[str, Timing]:
+def interleaved(cases: dict[str, Callable[[], float]], rounds: int = 15) -> dict[str, Timing]:
     """Time several cases in turn, so that a slow minute hits all; each returns seconds a call."""
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):

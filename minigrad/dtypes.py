@@ -11,7 +11,7 @@ The rules (they are the engine's, applied before a kernel sees its operands):
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,10 +34,10 @@ class DType:
         #: The NumPy dtype; NumPy reads this attribute when it is given a `DType`.
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.kind = self.dtype.kind
-        self.is_floating = self.kind == "f"
-        self.is_complex = self.kind == "c"
-        self.is_integer = self.kind in "iu"
-        self.is_bool = self.kind == "b"
+        self.is_floating: bool = self.kind == "f"
+        self.is_complex: bool = self.kind == "c"
+        self.is_integer: bool = self.kind in "iu"
+        self.is_bool: bool = self.kind == "b"
 
     @property
     def itemsize(self) -> int:
@@ -141,7 +141,7 @@ def as_dtype(value: object) -> DType:
         raise DTypeError(f"{value!r} is not a dtype; use one of {names}") from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_types(a: DType, b: DType) -> DType:
     """The common dtype of two tensors.
 

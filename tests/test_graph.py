@@ -57,7 +57,7 @@ def test_finding_by_name(graph: mg.Graph) -> None:
     y = mg.identity(x, name="output")
     assert graph.get_tensor_by_name("output:0") is y
     assert graph.get_operation_by_name("input") is x.op
-    with pytest.raises(errors.GraphError, match="no operation 'out'.*did you mean 'output'"):
+    with pytest.raises(errors.GraphError, match=r"no operation 'out'.*did you mean 'output'"):
         graph.get_tensor_by_name("out:0")
     with pytest.raises(errors.GraphError, match="has 1 outputs"):
         graph.get_tensor_by_name("output:1")

@@ -1,4 +1,4 @@
-"""Sessions: what can be fetched and fed, what a run sees, and what it says when something is wrong."""
+"""Sessions: what can be fetched and fed, what a run sees, and what it says when it cannot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 import minigrad as mg
 from minigrad import errors
-
 
 EAGER = mg.asarray([1.0, 1.0])
 
@@ -283,7 +282,7 @@ def test_a_wrong_feed_is_refused(
 def test_a_float_does_not_become_an_integer_silently(graph: mg.Graph) -> None:
     x = mg.placeholder("int32", ())
     sess = mg.Session()
-    with pytest.raises(errors.FeedTypeError, match="expected int32, got the float 3.7"):
+    with pytest.raises(errors.FeedTypeError, match=r"expected int32, got the float 3\.7"):
         sess.run(x, {x: 3.7})
     with pytest.raises(errors.FeedTypeError, match="expected int32, got float64"):
         sess.run(x, {x: np.float64(3.0)})

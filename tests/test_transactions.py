@@ -162,14 +162,14 @@ def test_a_failed_run_consumes_no_random_draws() -> None:
 
 def in_threads(count: int, work: Any) -> None:
     """Run `work` in several threads at once; errors come out."""
-    problems: list[BaseException] = []
+    problems: list[Exception] = []
     barrier = threading.Barrier(count)
 
     def body(number: int) -> None:
         try:
             barrier.wait()
             work(number)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  (comes out in the main thread)
             problems.append(error)
 
     threads = [threading.Thread(target=body, args=(i,)) for i in range(count)]

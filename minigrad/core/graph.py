@@ -174,7 +174,9 @@ class SymbolicTensor(Tensor):
         self._no_number()
 
     def __reduce__(self) -> NoReturn:
-        raise GraphError("a symbolic tensor cannot be pickled or copied; save the graph: Graph.to_dict")
+        raise GraphError(
+            "a symbolic tensor cannot be pickled or copied; save the graph: Graph.to_dict"
+        )
 
     def __copy__(self) -> SymbolicTensor:
         return self
@@ -428,8 +430,7 @@ class Graph:
             )
         if int(number) >= len(found.outputs):
             raise GraphError(
-                f"{self!r} has no tensor called {name!r}: {base!r} has "
-                f"{len(found.outputs)} outputs"
+                f"{self!r} has no tensor called {name!r}: {base!r} has {len(found.outputs)} outputs"
             )
         return found.outputs[int(number)]
 
@@ -447,7 +448,7 @@ class Graph:
             self._collections.setdefault(key, []).append(value)
 
     def get_collection(self, key: str, scope: str | None = None) -> list[Any]:
-        """A copy of a collection; with `scope`, of the members whose names match it at the start."""
+        """A copy of a collection; with `scope`, of members whose names match it at the start."""
         members = list(self._collections.get(key, ()))
         if scope is None:
             return members

@@ -53,7 +53,16 @@ class Variable(Operators, StateOwner):
     <minigrad.Variable 'v' shape=(2,) dtype=float32 value=[11. 12.]>
     """
 
-    __slots__ = ("__weakref__", "_key", "_spec", "cell", "graph", "initializer", "name", "trainable")
+    __slots__ = (
+        "__weakref__",
+        "_key",
+        "_spec",
+        "cell",
+        "graph",
+        "initializer",
+        "name",
+        "trainable",
+    )
 
     #: The op that sets the variable to its initial value; None for an eager variable.
     initializer: Operation | None
@@ -105,9 +114,7 @@ class Variable(Operators, StateOwner):
                         f"{show(spec.shape)}"
                     )
                 self._spec = Spec(spec.shape, spec.dtype)
-                assign = apply(
-                    primitive_of("Assign"), (first,), {"variable": self}, name="Assign"
-                )
+                assign = apply(primitive_of("Assign"), (first,), {"variable": self}, name="Assign")
             self.initializer = cast(SymbolicTensor, assign).op
             graph.read_node(self)
         graph.add_to_collection(GraphKeys.GLOBAL_VARIABLES, self)
@@ -176,7 +183,7 @@ class Variable(Operators, StateOwner):
         return self._update("AssignSub", value)
 
     def scatter_assign(self, indices: TensorLike, value: TensorLike) -> Tensor:
-        """Set the rows at `indices` (integers on the first axis); of repeated ones the last wins."""
+        """Set the rows at `indices` (integers, first axis); of repeated ones the last wins."""
         return self._scatter("ScatterUpdate", indices, value)
 
     def scatter_add(self, indices: TensorLike, value: TensorLike) -> Tensor:

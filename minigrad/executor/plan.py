@@ -23,7 +23,17 @@ class Plan:
         staged_reads: the reads that see this run's own assignments.
     """
 
-    __slots__ = ("cells", "feeds", "fetches", "graph", "release", "staged_reads", "steps", "unfed", "written")
+    __slots__ = (
+        "cells",
+        "feeds",
+        "fetches",
+        "graph",
+        "release",
+        "staged_reads",
+        "steps",
+        "unfed",
+        "written",
+    )
 
     def __init__(
         self,
@@ -109,7 +119,7 @@ def _releases(
 
 
 def _staged_reads(steps: Sequence[Operation]) -> frozenset[Operation]:
-    """The reads that are ordered, by control or data edges, after an assignment of their variable."""
+    """The reads ordered, by control or data edges, after an assignment of their variable."""
     nothing: frozenset[int] = frozenset()
     written_before: dict[Operation, frozenset[int]] = {}
     found: list[Operation] = []
