@@ -94,9 +94,10 @@ class VariableArgument:
 
 
 def _short(value: Any) -> str:
-    """An array by shape and dtype, anything else by its repr."""
+    """An array by shape and dtype, a function by name, anything else by its repr."""
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"{value.dtype}{list(value.shape)}"
     if isinstance(value, Sequence) and any(hasattr(v, "dtype") for v in value):
         return f"[{', '.join(_short(v) for v in value)}]"
-    return repr(value)
+    name = getattr(value, "__name__", None)
+    return name if callable(value) and name else repr(value)

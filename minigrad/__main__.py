@@ -1,0 +1,43 @@
+"""The command line: ``python -m minigrad gradcheck [names…]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from minigrad import nn, optim
+from minigrad.gradcheck.registry_table import print_table
+
+#: The packages whose primitives and composites are checked besides the core's.
+PACKAGES = (nn, optim)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status.
+
+    Args:
+        arguments: the words after ``python -m minigrad``; by default those of the command line.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m minigrad", description="minigrad's tools for the command line"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    check = commands.add_parser(
+        "gradcheck",
+        help="check the gradient of every primitive, and all else its definition promises",
+        description=(
+            "Check primitives and composites on their own samples: gradients at orders one and "
+            "two against central differences in float64, shapes, dtypes, error messages, and that "
+            "eager code and sessions agree. The exit status is 1 if something is wrong."
+        ),
+    )
+    check.add_argument(
+        "names", nargs="*", help="public names (exp) or op names (Exp); all if none is given"
+    )
+    options = parser.parse_args(arguments)
+    return print_table(options.names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
