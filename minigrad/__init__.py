@@ -220,8 +220,6 @@ from minigrad.ops.indexing import (
 from minigrad.ops.joining import (
     concat,
     split,
-    stack,
-    unstack,
 )
 from minigrad.ops.logic import (
     bitwise_and,
@@ -323,6 +321,10 @@ from minigrad.ops.special_functions import (
     lgamma,
     polygamma,
     sinc,
+)
+from minigrad.ops.stacking import (
+    stack,
+    unstack,
 )
 from minigrad.ops.state_ops import (
     assign,

@@ -17,7 +17,7 @@ from minigrad.core.graph import Graph, Operation, SymbolicTensor, name_scope
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.primitive import Ctx, Primitive
 from minigrad.core.record import Node
-from minigrad.core.tensor import Tensor, TensorLike
+from minigrad.core.tensor import Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import (
     ArgumentError,
@@ -27,7 +27,7 @@ from minigrad.errors import (
     NotDifferentiableError,
 )
 from minigrad.ops.elementwise import add
-from minigrad.ops.manipulation import concat
+from minigrad.ops.joining import concat
 from minigrad.ops.shaping import ones_like, sum_to_like, zeros_like
 from minigrad.shapes import Spec, compatible, show
 
@@ -96,7 +96,9 @@ def gradients(
     with in_graph(graph), name_scope("gradients"):
         seeds = seed(targets, grad_ys)
         found = backward(nodes, seeds, [k for group in keys for k in group])
-        return [collect(found, group, x, unconnected) for group, x in zip(keys, sources, strict=True)]
+        return [
+            collect(found, group, x, unconnected) for group, x in zip(keys, sources, strict=True)
+        ]
 
 
 def _as_list(value: Any) -> list[Any]:

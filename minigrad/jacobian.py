@@ -13,7 +13,8 @@ from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.dtypes import DType
 from minigrad.errors import GradientError
 from minigrad.nest import flatten, unflatten
-from minigrad.ops.manipulation import reshape, stack
+from minigrad.ops.manipulation import reshape
+from minigrad.ops.stacking import stack
 
 
 def jacobian_rows(target: Tensor, sources: Any, gradient: Callable[..., Any]) -> Any:

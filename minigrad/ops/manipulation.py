@@ -12,10 +12,6 @@ from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ShapeError
-from minigrad.ops.joining import concat as concat
-from minigrad.ops.joining import split as split
-from minigrad.ops.joining import stack as stack
-from minigrad.ops.joining import unstack as unstack
 from minigrad.ops.shaping import reshape_like
 from minigrad.ops.sizes import (
     Sizes,

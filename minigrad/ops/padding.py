@@ -13,10 +13,10 @@ from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from minigrad.nest import flatten
 from minigrad.ops.elementwise import multiply
-from minigrad.ops.joining import stack
 from minigrad.ops.scatter_kernels import add_rows, zero_rows
 from minigrad.ops.shaping import sum_to_like, zeros_like
 from minigrad.ops.sizes import decided_in_run
+from minigrad.ops.stacking import stack
 from minigrad.shapes import Dim, Shape, Spec, show
 
 Mode: TypeAlias = Literal["constant", "reflect", "symmetric", "edge"]
