@@ -39,6 +39,8 @@ class SampleCall:
         self.free: list[int] = []
         self._places: list[int] = []
         for place, (leaf, argument) in enumerate(zip(self._leaves, arguments, strict=True)):
+            if isinstance(leaf, np.float64):
+                leaf = np.asarray(leaf)  # As when a sample picks an element of an array.
             if not isinstance(leaf, np.ndarray):
                 continue
             if leaf.dtype == np.float64 and argument not in fixed:
