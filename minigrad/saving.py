@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, FailedPreconditionError, StateError
+from minigrad.files import write_file
 from minigrad.session import Session, get_default_session
 from minigrad.shapes import show
 
@@ -69,7 +69,9 @@ def save(
             )
         values[name] = np.ascontiguousarray(value).reshape(v.shape)
     data = encode(values, metadata={"format": "minigrad"})
-    return write_whole(Path(path), data)
+    target = Path(path)
+    write_file(target, data)
+    return target
 
 
 def restore(
@@ -155,20 +157,3 @@ def _slot(variable: Variable, session: Session | None) -> Slot:
             "pass session=, or call this inside `with session:`"
         )
     return session.slot(variable.cell)
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file so that nobody ever sees half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        # A temporary file is private; the result gets the rights that any new file gets.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path

@@ -10,7 +10,6 @@ from minigrad.core.bind import bind
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
-from minigrad.dtypes import float64
 from minigrad.errors import ArgumentTypeError, DTypeError
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import equal
@@ -26,8 +25,6 @@ from minigrad.ops.reducing import (
     widened,
 )
 from minigrad.ops.reductions import sum
-from minigrad.ops.selection import maximum
-from minigrad.ops.shaping import size
 from minigrad.shapes import Spec, axis_argument, reduced
 
 _COMPLEX = Fails(DTypeError, "does not take complex", np.ones(2) * 1j)
@@ -37,15 +34,59 @@ def _reduced_spec(x: Spec, *, axis: Axis, keepdims: bool, **_attrs: Any) -> Spec
     return Spec(reduced(x.shape, axis, keepdims), x.dtype)
 
 
-def _inverse_count(c: Ctx, correction: float = 0) -> Any:
+def _inverse_count(c: Ctx, correction: float = 0.0) -> Any:
     """1 / (number of elements a result is made of - correction): a number where that is known."""
-    x, y = c.inputs[0], c.outputs[0]
+    x = c.inputs[0]
     if x.spec.known():
-        count = reduced_count(x.shape, c.attrs.axis) - correction
-        return 1 / count if count > 0 else float("inf")
-    # In float64, because float16 holds no count above 65504.
-    counted = astype(size(x), float64) / astype(size(y), float64)
-    return astype(1.0 / maximum(counted - correction, 0.0), x.dtype)
+        return _one_by(reduced_count(x.shape, c.attrs.axis), correction)
+    return inverse_count(x, axis=c.attrs.axis, correction=correction)
+
+
+def _one_by(count: int, correction: float) -> float:
+    return 1.0 / (count - correction) if count > correction else float("inf")
+
+
+@primitive(
+    "InverseCount",
+    accepts="real_float",
+    shape_only=(0,),
+    not_differentiable="the result depends on nothing but the argument's shape",
+    samples=[
+        Sample(np.zeros((2, 3)), axis=1),
+        Sample(np.zeros((2, 3), np.float32), axis=None, correction=1.0),
+        Sample(np.zeros((2, 0)), axis=(0, 1)).named("of nothing"),
+    ],
+    errors=BAD_AXES[:1],
+)
+def inverse_count(x: TensorLike, /, *, axis: Any = None, correction: float = 0.0) -> Tensor:
+    """1 / (number of elements along `axis` - correction), as the gradients of means need it.
+
+    Args:
+        x: a tensor, whose values are not read.
+        axis: an int, a tuple of ints, or None for all.
+        correction: taken off the number of elements.
+
+    Returns:
+        A scalar of the dtype of `x`; infinity where the difference is not positive.
+
+    >>> from minigrad.ops.statistics import inverse_count
+    >>> inverse_count([[1.0, 2.0]], axis=1)
+    Tensor(0.5, shape=(), dtype=float32)
+    """
+    return bind(inverse_count, x, axis=axis_argument(axis), correction=correction)
+
+
+@inverse_count.kernel
+def _(xp: Any, x: Array, *, axis: Axis, correction: float) -> Array:
+    require_axes(x, axis)
+    made: Array = xp.asarray(_one_by(reduced_count(x.shape, axis), correction), dtype=x.dtype)
+    return made
+
+
+@inverse_count.shape
+def _(x: Spec, *, axis: Axis, correction: float) -> Spec:
+    reduced(x.shape, axis, True)  # Refuses a wrong axis.
+    return Spec((), x.dtype)
 
 
 @primitive(

@@ -12,11 +12,12 @@ from minigrad.core.record import Recorder
 from minigrad.core.tensor import Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError, GraphError
+from minigrad.files import write_file
 from minigrad.nest import flatten
 from minigrad.render.dot import Direction, dot_text
 from minigrad.render.from_graph import picture_of_graph
 from minigrad.render.from_tape import picture_of_tape
-from minigrad.render.layout import other_format, svg_text, write
+from minigrad.render.layout import other_format, svg_text
 from minigrad.render.picture import Picture
 from minigrad.tape import GradientTape
 
@@ -68,7 +69,7 @@ class Drawing:
             content = other_format(self.dot, suffix[1:])
         else:
             content = self.svg.encode()
-        write(target, content)
+        write_file(target, content)
         return target
 
     def __repr__(self) -> str:

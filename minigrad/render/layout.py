@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 import threading
-import uuid
 import xml.etree.ElementTree as ET
-from pathlib import Path
 from typing import Any
 
 import graphviz
 
-from minigrad.errors import ArgumentError, OperationError, operation_error
+from minigrad.errors import OperationError, operation_error
 
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "http://www.w3.org/1999/xlink"
@@ -140,23 +137,3 @@ def _flatten_plain_groups(group: ET.Element) -> None:
             group.remove(child)
             for offset, part in enumerate(list(child)):
                 group.insert(position + offset, part)
-
-
-# -- files -------------------------------------------------------------------------------------
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file all at once: it is never seen half written, and an error leaves the old one.
-
-    Raises:
-        ArgumentError: its folder does not exist.
-    """
-    if not path.parent.is_dir():
-        raise ArgumentError(f"the folder {str(path.parent)!r} does not exist; make it first")
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(partial, "xb") as file:
-            file.write(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
