@@ -102,8 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     options.out.mkdir(parents=True, exist_ok=True)
     data = load()
     model = Model()
-    print(f"{len(data.train.labels)} training, {len(data.dev.labels)} dev and "
-          f"{len(data.test.labels)} test images; {model.graph!r}")
+    print(
+        f"{len(data.train.labels)} training, {len(data.dev.labels)} dev and "
+        f"{len(data.test.labels)} test images; {model.graph!r}"
+    )
 
     with mg.Session(graph=model.graph) as session:
         session.run(model.initialize)
@@ -123,8 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         mg.restore(saved, model.variables, session=second)
         again = second.run(model.predictions, {model.images: data.test.images})
     same = bool(np.array_equal(predictions, again))
-    print(f"saved to {saved}; a second session that restored it "
-          f"{'gives the same predictions' if same else 'DISAGREES'}")
+    print(
+        f"saved to {saved}; a second session that restored it "
+        f"{'gives the same predictions' if same else 'DISAGREES'}"
+    )
 
     drawing = mg.render([model.loss, model.accuracy], options.out / "digits.svg")
     print(f"the graph of the loss and the accuracy is drawn in {drawing}")

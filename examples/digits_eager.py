@@ -1,6 +1,6 @@
 """The classifier of examples/digits.py, eagerly: the same model under a gradient tape.
 
-    python examples/digits_eager.py
+python examples/digits_eager.py
 """
 
 from __future__ import annotations

@@ -74,9 +74,7 @@ def _eager(function: Callable[..., Any], args: Sequence[Any]) -> Any:
         outer = STATE.get().tapes
         with changed(tapes=(*outer, tape), log=mine.replay()):
             again = flatten(function(*unflatten(args, flat)))
-        found = backward(
-            list(tape.records), list(zip(again, upstream, strict=True)), keys, _key
-        )
+        found = backward(list(tape.records), list(zip(again, upstream, strict=True)), keys, _key)
         return [dense(found[k]) if k in found else None for k in keys]
 
     return unflatten(result, with_gradient(inputs, flatten(result), rule=rule))

@@ -282,7 +282,9 @@ class _Missing:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise GraphError(
             f"the graph calls the Python function {self.__qualname__!r}, which a saved graph does "
-            "not hold; pass it: Graph.from_dict(data, functions={" + repr(self.__qualname__) + ": f})"
+            "not hold; pass it: Graph.from_dict(data, functions={"
+            + repr(self.__qualname__)
+            + ": f})"
         )
 
 
@@ -328,5 +330,3 @@ def install() -> None:
     """Give `Graph` its `to_dict` and `from_dict`."""
     Graph.to_dict = to_dict  # type: ignore[method-assign, assignment]
     Graph.from_dict = classmethod(from_dict)  # type: ignore[method-assign, assignment]
-
-

@@ -141,9 +141,7 @@ class Session:
         results = self._run(plan, leaves, feeds)
         return results[0] if leaves.is_single else unflatten(fetches, results)
 
-    def make_callable(
-        self, fetches: Any, feed_list: Sequence[Any] = ()
-    ) -> Callable[..., Any]:
+    def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
         """A function that computes `fetches` for values of `feed_list`, given in that order.
 
         It does the look-ups of `run` once instead of in every call.
@@ -252,9 +250,7 @@ class Session:
             raise GraphError(f"{cell.label} belongs to {cell.graph!r}, not to {self.graph!r}")
         return Slot(cell, self._store)
 
-    def _run(
-        self, plan: Plan, leaves: _Leaves, feeds: dict[SymbolicTensor, Array]
-    ) -> list[Any]:
+    def _run(self, plan: Plan, leaves: _Leaves, feeds: dict[SymbolicTensor, Array]) -> list[Any]:
         """Run a plan as a transaction; the caller's own copies of the results."""
         if plan.unfed is not None:
             raise FeedError(missing_feed(plan.unfed))
@@ -289,9 +285,7 @@ class Session:
             )
         return value
 
-    def _results(
-        self, leaves: _Leaves, values: list[Array], transaction: Transaction
-    ) -> list[Any]:
+    def _results(self, leaves: _Leaves, values: list[Array], transaction: Transaction) -> list[Any]:
         """What each fetch returns, as copies that nothing else refers to."""
         by_tensor = dict(zip(leaves.tensors, values, strict=True))
         return [leaf(self, by_tensor, transaction) for leaf in leaves.readers]

@@ -191,9 +191,7 @@ def axis_argument_int(axis: Any) -> int:
         ) from error
 
 
-def reduced(
-    shape: Shape, axis: int | tuple[int, ...] | None, keepdims: bool
-) -> Shape:
+def reduced(shape: Shape, axis: int | tuple[int, ...] | None, keepdims: bool) -> Shape:
     """The shape after a reduction over `axis`.
 
     >>> reduced((2, None, 4), -1, False), reduced((2, 3), None, True)

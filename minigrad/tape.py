@@ -50,9 +50,7 @@ class GradientTape:
     """
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
-        self._recorder: Recorder | None = Recorder(
-            watch_accessed_variables, keep=persistent
-        )
+        self._recorder: Recorder | None = Recorder(watch_accessed_variables, keep=persistent)
         self._persistent = persistent
         self._watch_variables = watch_accessed_variables
         self._token: Token[State] | None = None
@@ -179,8 +177,7 @@ class GradientTape:
                 _key_of_target,
             )
             results = [
-                collect(found, group, x, unconnected)
-                for group, x in zip(keys, wanted, strict=True)
+                collect(found, group, x, unconnected) for group, x in zip(keys, wanted, strict=True)
             ]
         return unflatten(sources, results)
 

@@ -140,9 +140,7 @@ def grad(function: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> 
     return gradient
 
 
-def value_and_grad(
-    function: Function, argnums: Argnums = 0, *, has_aux: bool = False
-) -> Function:
+def value_and_grad(function: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
     """Like `grad`, but the result is ``(value, gradient)``.
 
     >>> import minigrad as mg

@@ -73,5 +73,3 @@ def softmax_cross_entropy(logits: TensorLike, labels: TensorLike, /) -> Tensor:
     if targets.dtype.is_integer:
         targets = one_hot(targets, scores.shape[-1], dtype=scores.dtype)
     return negative(reduce_sum(multiply(targets, log_p), axis=-1))
-
-

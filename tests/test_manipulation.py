@@ -126,7 +126,7 @@ def test_shapes_counts_and_bounds_may_be_fed() -> None:
         sizes = mg.placeholder("int32", (None,))
         n = mg.placeholder("int64", ())
         x = mg.constant(np.arange(6.0))
-        fetches = {
+        fetches: dict[str, Any] = {
             "reshape": mg.reshape(x, sizes),
             "reshape partly": mg.reshape(x, [n, -1]),
             "broadcast_to": mg.broadcast_to(7, sizes),
@@ -148,7 +148,7 @@ def test_shapes_counts_and_bounds_may_be_fed() -> None:
     assert fetches["eye"].shape == (None, 3)
     got = run(graph, fetches, {sizes: [2, 3], n: 2})
     x = np.arange(6.0)
-    expected = {
+    expected: dict[str, Any] = {
         "reshape": x.reshape(2, 3),
         "reshape partly": x.reshape(2, 3),
         "broadcast_to": np.full((2, 3), 7),
@@ -230,6 +230,14 @@ def test_lists_of_tensors_and_numbers_become_tensors() -> None:
     with mg.GradientTape() as tape:
         loss = mg.sum(mg.reshape([v, 3.0 * v], (2, 1)))
     assert tape.gradient(loss, v).item() == 4
+
+
+def test_a_list_with_a_symbolic_tensor_joins_its_graph() -> None:
+    with mg.Graph().as_default() as graph:
+        x = mg.placeholder("float32", ())
+    made = mg.reshape([x, 2.0], (2, 1))
+    joined = mg.concat([[1.0], [x]])
+    assert run(graph, [made, joined], {x: 5})[0].tolist() == [[5], [2]]
 
 
 def test_joining_promotes() -> None:

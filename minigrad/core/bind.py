@@ -23,7 +23,13 @@ from minigrad.core.registry import primitive_of
 from minigrad.core.state import Slot, StateOwner, Transaction, eager_slots, hold
 from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
 from minigrad.dtypes import DType, default_dtype, promote_types, weak_dtype
-from minigrad.errors import ArgumentTypeError, DTypeError, GraphError, MinigradError, operation_error
+from minigrad.errors import (
+    ArgumentTypeError,
+    DTypeError,
+    GraphError,
+    MinigradError,
+    operation_error,
+)
 from minigrad.shapes import Spec, show
 
 if TYPE_CHECKING:
@@ -157,6 +163,8 @@ def _dispatch(
         graph = None if owner is None else owner.cell.graph
     operands = [_operand(x, graph) for x in inputs]
     for i, x in enumerate(operands):
+        if graph is None and isinstance(x, SymbolicTensor):
+            graph = x.op.graph  # It was inside a list.
         if x is None and not primitive.may_omit(i):
             raise ArgumentTypeError(
                 f"{primitive.name}: argument {primitive.input_name(i)!r} must be a tensor or what "

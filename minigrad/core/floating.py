@@ -46,7 +46,7 @@ def errstate(**kinds: Any) -> Iterator[None]:
     ...     mg.divide(1.0, 0.0)
     Traceback (most recent call last):
     ...
-    minigrad.errors.OperationFloatingPointError: Divide failed: divide by zero encountered in divide
+    minigrad.errors.OperationFloatingPointError: RealDiv failed: divide by zero encountered in divide
       inputs: shape=() dtype=float32; shape=() dtype=float32
     """
     token = POLICY.set(_capture(**kinds)[1])

@@ -65,4 +65,3 @@ def to_dense(slices: IndexedSlices) -> Tensor:
     from_rows = primitive_of("SlicesToDense")
     made: Tensor = from_rows(slices.values, slices.indices, slices.like)
     return made
-

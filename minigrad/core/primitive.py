@@ -35,7 +35,9 @@ Grads: TypeAlias = "Tensor | IndexedSlices | None | Sequence[Tensor | IndexedSli
 Effect: TypeAlias = Literal["pure", "draw", "read", "write", "host"]
 
 #: The dtypes that a primitive computes with. "float" turns integers and bools into float32.
-Accepts: TypeAlias = Literal["any", "numeric", "real", "float", "real_float", "integral", "integer", "bool"]
+Accepts: TypeAlias = Literal[
+    "any", "numeric", "real", "float", "real_float", "integral", "integer", "bool"
+]
 
 SampleMaker: TypeAlias = Callable[[np.random.Generator], Iterable[Sample]]
 
@@ -121,9 +123,7 @@ class Primitive(Generic[P, R]):
         self._output_mask: tuple[bool, ...] = ()
         self._saved_outputs: frozenset[int] = frozenset()
         self._saves_outputs = False
-        self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(
-            d.dtype for d in _accepted(accepts)
-        )
+        self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(d.dtype for d in _accepted(accepts))
         #: Whether the arguments are just the inputs, so that a call may take the short way.
         self.is_ufunc = isinstance(numpy, np.ufunc)
         if isinstance(numpy, np.ufunc):
@@ -272,7 +272,9 @@ class Primitive(Generic[P, R]):
         if self.accepts in ("float", "real_float") and (dtype.is_integer or dtype.is_bool):
             return float32
         names = ", ".join(d.name for d in _accepted(self.accepts))
-        raise DTypeError(f"{self.name} does not take {dtype}; it takes {names}; cast with mg.astype")
+        raise DTypeError(
+            f"{self.name} does not take {dtype}; it takes {names}; cast with mg.astype"
+        )
 
     def infer(self, specs: Sequence[Spec | None], attrs: dict[str, Any]) -> tuple[Spec, ...]:
         """Specs of the outputs. A mismatch raises with the op's name in front."""
@@ -328,7 +330,7 @@ class Primitive(Generic[P, R]):
         return list(self.samples)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _accepted(accepts: Accepts) -> tuple[DType, ...]:
     """The dtypes of a category."""
     from_names: Callable[..., list[DType]] = lambda *names: [from_numpy(np.dtype(n)) for n in names]  # noqa: E731
@@ -462,4 +464,3 @@ def composite(function: Callable[P, R]) -> Callable[P, R]:
         return call_composite(function, function.__name__, args, kwargs)
 
     return wrapper
-

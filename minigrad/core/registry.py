@@ -19,7 +19,9 @@ def register(primitive: Primitive[..., Any]) -> None:
     """Enter a primitive. Raises `RegistryError` when its op or public name is taken."""
     taken = REGISTRY.get(primitive.op)
     if taken is not None:
-        raise RegistryError(f"op {primitive.op!r} is defined twice: {taken!r} has that name already")
+        raise RegistryError(
+            f"op {primitive.op!r} is defined twice: {taken!r} has that name already"
+        )
     other = _names.get(primitive.name)
     if other is not None:
         raise RegistryError(f"{primitive.name!r} is defined twice: as op {other!r} already")

@@ -45,7 +45,6 @@ class Tensor(Operators):
     __slots__ = ("__weakref__",)
 
     if TYPE_CHECKING:
-
         # What concrete tensors do, and symbolic ones refuse with a reason.
         @property
         def spec(self) -> Spec: ...

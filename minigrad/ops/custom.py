@@ -38,9 +38,9 @@ def _double(*grads: Tensor) -> list[Tensor]:
     outputs=None,
     promote=(),
     samples=lambda rng: [
-        Sample(
-            [x := rng.normal(size=(2, 3))], [2.0 * x], rule=_double
-        ).order(0, "the rule is the caller's own, and need not be the derivative")
+        Sample([x := rng.normal(size=(2, 3))], [2.0 * x], rule=_double).order(
+            0, "the rule is the caller's own, and need not be the derivative"
+        )
     ],
     errors=[Fails(ArgumentError, "one result", [np.ones(2)], [], rule=_double)],
 )
@@ -88,8 +88,7 @@ def _(c: Ctx) -> Grads:
             f"a custom gradient returned {len(grads)} gradients for {c.attrs.count} arguments"
         )
     made_tensors = [
-        None if g is None else tensor_of(g, x.dtype)
-        for g, x in zip(grads, c.inputs, strict=False)
+        None if g is None else tensor_of(g, x.dtype) for g, x in zip(grads, c.inputs, strict=False)
     ]
     return [*made_tensors, *[None] * len(c.grads)]
 
@@ -215,17 +214,15 @@ def host_call(
     Tensor([2., 1.], shape=(2,), dtype=float32)
     """
     many = isinstance(out, list)
-    specs = tuple(Spec(as_shape(shape), as_dtype(dtype)) for shape, dtype in (out if many else [out]))
-    made = bind_all(
-        host_call, *inputs, function=function, out=specs, gradient=gradient
+    specs = tuple(
+        Spec(as_shape(shape), as_dtype(dtype)) for shape, dtype in (out if many else [out])
     )
+    made = bind_all(host_call, *inputs, function=function, out=specs, gradient=gradient)
     return made if many else made[0]
 
 
 @host_call.kernel
-def _(
-    xp: Any, *arrays: Array, function: Any, out: tuple[Spec, ...], gradient: Any
-) -> list[Array]:
+def _(xp: Any, *arrays: Array, function: Any, out: tuple[Spec, ...], gradient: Any) -> list[Array]:
     views = []
     for x in arrays:
         view = np.asarray(x).view()
@@ -254,9 +251,7 @@ def _check_result(array: Array, spec: Spec) -> Array:
 
 
 @host_call.shape
-def _(
-    *arrays: Spec, function: Any, out: tuple[Spec, ...], gradient: Any
-) -> tuple[Spec, ...]:
+def _(*arrays: Spec, function: Any, out: tuple[Spec, ...], gradient: Any) -> tuple[Spec, ...]:
     return out
 
 

@@ -129,7 +129,7 @@ def _(x: Spec, *, index: bool, inverse: bool, counts: bool) -> tuple[Spec, ...]:
     return (Spec((size,), x.dtype), *rest)
 
 
-@primitive("UniqueValues", samples=_samples(), errors=UNORDERED)
+@primitive("UniqueValues", samples=_samples(), errors=UNORDERED, not_differentiable=_JUMPS)
 def unique_values(x: TensorLike, /) -> Tensor:
     """The distinct elements in ascending order; see `unique`.
 
@@ -143,7 +143,7 @@ def unique_values(x: TensorLike, /) -> Tensor:
     return _unique(x, False, False, False)[0]
 
 
-@primitive("UniqueCounts", samples=_samples(), errors=UNORDERED)
+@primitive("UniqueCounts", samples=_samples(), errors=UNORDERED, not_differentiable=_JUMPS)
 def unique_counts(x: TensorLike, /) -> UniqueCounts:
     """The distinct elements in ascending order, and how often each is there; see `unique`.
 
@@ -160,7 +160,7 @@ def unique_counts(x: TensorLike, /) -> UniqueCounts:
     return UniqueCounts(*_unique(x, False, False, True))
 
 
-@primitive("UniqueInverse", samples=_samples(), errors=UNORDERED)
+@primitive("UniqueInverse", samples=_samples(), errors=UNORDERED, not_differentiable=_JUMPS)
 def unique_inverse(x: TensorLike, /) -> UniqueInverse:
     """The distinct elements in ascending order, and which of them each element is; see `unique`.
 
@@ -177,7 +177,7 @@ def unique_inverse(x: TensorLike, /) -> UniqueInverse:
     return UniqueInverse(*_unique(x, False, True, False))
 
 
-@primitive("UniqueAll", samples=_samples(), errors=UNORDERED)
+@primitive("UniqueAll", samples=_samples(), errors=UNORDERED, not_differentiable=_JUMPS)
 def unique_all(x: TensorLike, /) -> UniqueAll:
     """The distinct elements in ascending order, with all that is known of them; see `unique`.
 

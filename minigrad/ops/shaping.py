@@ -117,7 +117,9 @@ def _(x: Spec, *, dtype: DType) -> Spec:
         Sample(rng.normal(size=(2, 4, 3)), np.zeros((2, 3)), axis=1).fixed(1),
         Sample(rng.normal(size=(0, 3)), np.zeros((3,))).fixed(1).named("empty"),
     ],
-    errors=[Fails(ShapeError, "cannot be summed|do not broadcast", np.zeros((2, 3)), np.zeros((2,)))],
+    errors=[
+        Fails(ShapeError, "cannot be summed|do not broadcast", np.zeros((2, 3)), np.zeros((2,)))
+    ],
 )
 def sum_to_like(x: TensorLike, like: TensorLike, /, *, axis: Any = None) -> Tensor:
     """Sum over the axes that broadcasting added or stretched: the adjoint of `broadcast_like`.

@@ -47,6 +47,12 @@ def sizes_argument(value: Any, what: str = "shape") -> tuple[Sizes | None, Any]:
     >>> sizes_argument([2, -1]), sizes_argument(3)
     (((2, -1), None), ((3,), None))
     """
+    if type(value) is tuple:
+        for v in value:
+            if type(v) is not int:
+                break
+        else:
+            return value, None
     if decided_in_run(value):
         return None, value
     if isinstance(value, np.ndarray | ConcreteTensor):

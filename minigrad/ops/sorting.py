@@ -241,7 +241,7 @@ def _require_count(count: Spec) -> None:
 
 @top_k.kernel
 def _(
-    xp: Any, x: Array, count: Array | None, *, k: int | None, axis: int, largest: bool
+    xp: Any, x: Array, count: Array | None = None, *, k: int | None, axis: int, largest: bool
 ) -> tuple[Array, Array]:
     require_ordered(array_dtype(x))
     if count is not None:
@@ -353,7 +353,7 @@ def searchsorted(
 
 
 @searchsorted.kernel
-def _(xp: Any, x1: Array, x2: Array, sorter: Array | None, *, side: str) -> Array:
+def _(xp: Any, x1: Array, x2: Array, sorter: Array | None = None, *, side: str) -> Array:
     given = [None if a is None else Spec(a.shape, array_dtype(a)) for a in (x1, sorter)]
     _require_searchable(given[0], given[1])
     places = xp.searchsorted(x1, x2, side=side, sorter=sorter)
