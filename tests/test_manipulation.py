@@ -147,13 +147,13 @@ def test_shapes_counts_and_bounds_may_be_fed() -> None:
     assert fetches["ones"].shape == (1, None)
     assert fetches["eye"].shape == (None, 3)
     got = run(graph, fetches, {sizes: [2, 3], n: 2})
-    x = np.arange(6.0)
+    numbers = np.arange(6.0)
     expected: dict[str, Any] = {
-        "reshape": x.reshape(2, 3),
-        "reshape partly": x.reshape(2, 3),
+        "reshape": numbers.reshape(2, 3),
+        "reshape partly": numbers.reshape(2, 3),
         "broadcast_to": np.full((2, 3), 7),
-        "tile": np.tile(x, 2),
-        "repeat": np.repeat(x, 2),
+        "tile": np.tile(numbers, 2),
+        "repeat": np.repeat(numbers, 2),
         "repeat each": [5, 5, 6, 6, 6],
         "zeros": np.zeros((2, 3)),
         "ones": [[True, True]],
@@ -396,14 +396,22 @@ def test_from_dlpack_copies_unless_told_not_to() -> None:
         (lambda x: mg.concat([x, X[0]]), ShapeError, r"one rank .* \(2, 3, 4\) and \(3, 4\)"),
         (lambda x: mg.concat([x, X[:, :1]]), ShapeError, r"\(2, 3, 4\) and \(2, 1, 4\)"),
         (lambda x: mg.concat([]), ArgumentError, "at least one tensor"),
-        (lambda x: mg.concat(3), ArgumentTypeError, "sequence of tensors"),
+        (
+            lambda x: mg.concat(3),  # type: ignore[arg-type]
+            ArgumentTypeError,
+            "sequence of tensors",
+        ),
         (lambda x: mg.split(x, 5, axis=1), ShapeError, "length 3 does not split into 5"),
         (lambda x: mg.squeeze(x, axis=0), ShapeError, "axis 0 of .* has length 2"),
         (lambda x: mg.broadcast_to(x, (3, 4)), ShapeError, "does not broadcast"),
         (lambda x: mg.tile(x, -1), ShapeError, "repetitions cannot be negative"),
         (lambda x: mg.repeat(x, [1, 2], axis=1), ShapeError, "2 counts do not fit"),
         (lambda x: mg.pad(x, [(1, 1)] * 2), ShapeError, "2 pairs of widths"),
-        (lambda x: mg.pad(x, 1, mode="wrap"), ArgumentError, "mode must be one of"),
+        (
+            lambda x: mg.pad(x, 1, mode="wrap"),  # type: ignore[arg-type]
+            ArgumentError,
+            "mode must be one of",
+        ),
         (lambda x: mg.roll(x, (1, 2), axis=0), ShapeError, "one axis each"),
         (lambda x: mg.zeros((2, -1)), ShapeError, "cannot be negative"),
         (lambda x: mg.zeros(2, device="gpu"), ArgumentError, "only device"),

@@ -174,9 +174,8 @@ def permute_dims(x: TensorLike, /, axes: Sequence[int] | None = None) -> Tensor:
 
 @permute_dims.kernel
 def _(xp: Any, x: Array, *, axes: tuple[int, ...] | None) -> Any:
-    if axes is None:
-        return xp.permute_dims(x, tuple(range(x.ndim))[::-1])
-    return xp.permute_dims(x, axes)
+    order = range(x.ndim)[::-1] if axes is None else normalize_axes(axes, x.ndim)
+    return xp.permute_dims(x, tuple(order))
 
 
 @permute_dims.shape
