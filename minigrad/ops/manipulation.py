@@ -174,8 +174,19 @@ def permute_dims(x: TensorLike, /, axes: Sequence[int] | None = None) -> Tensor:
 
 @permute_dims.kernel
 def _(xp: Any, x: Array, *, axes: tuple[int, ...] | None) -> Any:
-    order = range(x.ndim)[::-1] if axes is None else normalize_axes(axes, x.ndim)
-    return xp.permute_dims(x, tuple(order))
+    if axes is None:
+        return xp.permute_dims(x, tuple(range(x.ndim))[::-1])
+    return xp.permute_dims(x, _order(axes, x.shape))
+
+
+def _order(axes: tuple[int, ...], shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """The axes counted from the front. Raises `ShapeError` unless each is named once."""
+    if len(axes) != len(shape):
+        raise ShapeError(
+            f"{len(axes)} axes, {axes}, do not permute a tensor of shape {show(shape)}; "
+            "each axis must be named once"
+        )
+    return normalize_axes(axes, len(shape))
 
 
 @permute_dims.shape
@@ -185,12 +196,7 @@ def _(x: Spec, *, axes: tuple[int, ...] | None) -> Spec:
     if x.shape is None:
         normalize_axes(axes, len(axes))
         return Spec((None,) * len(axes), x.dtype)
-    if len(axes) != len(x.shape):
-        raise ShapeError(
-            f"{len(axes)} axes, {axes}, do not permute a tensor of shape {show(x.shape)}; "
-            "each axis must be named once"
-        )
-    return Spec(tuple(x.shape[i] for i in normalize_axes(axes, len(axes))), x.dtype)
+    return Spec(tuple(x.shape[i] for i in _order(axes, x.shape)), x.dtype)
 
 
 @permute_dims.gradient()
