@@ -31,6 +31,8 @@ from minigrad.ops.joining import concat
 from minigrad.ops.shaping import ones_like, sum_to_like, zeros_like
 from minigrad.shapes import Spec, compatible, show
 
+__all__ = ["gradients"]
+
 Gradient: TypeAlias = "Tensor | IndexedSlices"
 Unconnected: TypeAlias = Literal["zero", "none", "error"]
 

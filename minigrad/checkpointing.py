@@ -16,6 +16,8 @@ from minigrad.nest import flatten, unflatten
 from minigrad.ops.basic import identity
 from minigrad.ops.custom import with_gradient
 
+__all__ = ["checkpoint"]
+
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function of tensors so that the backward pass recomputes it.

@@ -18,6 +18,26 @@ import numpy as np
 
 from minigrad.errors import DTypeError
 
+__all__ = [
+    "DType",
+    "as_dtype",
+    "bool_",
+    "complex128",
+    "complex64",
+    "float16",
+    "float32",
+    "float64",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "string",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+]
+
 
 class DType:
     """An element type. There is one object for each, so `is` works; NumPy understands it too.

@@ -20,6 +20,8 @@ from minigrad.files import write_file
 from minigrad.session import Session, get_default_session
 from minigrad.shapes import show
 
+__all__ = ["restore", "save"]
+
 Variables = Iterable[Variable] | Mapping[str, Variable]
 
 

@@ -31,6 +31,8 @@ from minigrad.executor.plan import Plan
 from minigrad.feeds import feed_key, feed_value
 from minigrad.nest import flatten, unflatten
 
+__all__ = ["Session", "get_default_session"]
+
 _default_session: ContextVar[Session | None] = ContextVar("minigrad.session", default=None)
 #: How often a graph may have grown between two runs before the session warns.
 _GROWTHS = 50

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 from minigrad.dtypes import DType
 from minigrad.errors import ArgumentTypeError, ShapeError
 
+__all__ = ["Spec"]
+
 Dim: TypeAlias = "int | None"
 Shape: TypeAlias = "tuple[Dim, ...] | None"
 

@@ -26,6 +26,8 @@ from minigrad.errors import ArgumentTypeError, GradientError, StateError
 from minigrad.jacobian import jacobian_rows
 from minigrad.nest import flatten, unflatten
 
+__all__ = ["GradientTape"]
+
 
 class GradientTape:
     """Records the ops of a ``with`` block, so that gradients can be asked for afterwards.

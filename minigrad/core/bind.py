@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from minigrad.core.primitive import Primitive
     from minigrad.core.variable import Variable
 
+__all__ = ["bind", "bind_all"]
+
 _EMPTY: dict[str, Any] = {}
 
 

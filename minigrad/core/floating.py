@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["errstate"]
+
 
 def _capture(**kinds: Any) -> tuple[ContextVar[Any], Any]:
     """NumPy's context variable, and its value under ``np.errstate(**kinds)``."""
@@ -48,7 +50,7 @@ def errstate(**kinds: Any) -> Iterator[None]:
     ...
     minigrad.errors.OperationFloatingPointError: RealDiv failed: divide by zero encountered in divide
       inputs: shape=() dtype=float32; shape=() dtype=float32
-    """
+    """  # noqa: E501  (a doctest cannot break the message)
     token = POLICY.set(_capture(**kinds)[1])
     try:
         yield

@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from minigrad.core.primitive import Primitive
     from minigrad.core.variable import Variable
 
+__all__ = [
+    "Graph",
+    "GraphKeys",
+    "Operation",
+    "add_to_collection",
+    "control_dependencies",
+    "executing_eagerly",
+    "get_collection",
+    "get_default_graph",
+    "global_variables",
+    "name_scope",
+    "reset_default_graph",
+    "trainable_variables",
+]
+
 _VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*$")
 _graph_numbers = itertools.count(1)
 _NO_ATTRS: dict[str, Any] = {}

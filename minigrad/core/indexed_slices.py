@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from minigrad.core.tensor import Tensor
     from minigrad.dtypes import DType
 
+__all__ = ["IndexedSlices"]
+
 
 class IndexedSlices:
     """A tensor that is zero but for some rows: ``dense[indices[i]] += values[i]``.

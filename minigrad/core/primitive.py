@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from minigrad.core.indexed_slices import IndexedSlices
     from minigrad.core.tensor import Tensor
 
+__all__ = ["Ctx", "Grads", "Primitive", "composite", "primitive"]
+
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,6 +9,8 @@ from minigrad.errors import RegistryError
 if TYPE_CHECKING:
     from minigrad.core.primitive import Primitive
 
+__all__ = ["verify"]
+
 #: Graph op name (`"Mul"`) -> primitive.
 REGISTRY: dict[str, Primitive[..., Any]] = {}
 _names: dict[str, str] = {}

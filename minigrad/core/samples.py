@@ -6,6 +6,8 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+__all__ = ["Fails", "Sample", "VariableArgument"]
+
 
 class Sample:
     """One call of a primitive: ``Sample(x, axis=1)`` stands for ``p(x, axis=1)``.

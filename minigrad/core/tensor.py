@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 else:
     TensorLike = Any
 
+__all__ = ["Tensor", "TensorLike"]
+
 
 class Tensor(Operators):
     """A tensor: concrete with a value, or symbolic as one output of a graph's node.

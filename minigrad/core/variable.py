@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from minigrad.core.graph import Graph
     from minigrad.core.tensor import TensorLike
 
+__all__ = ["Variable"]
+
 
 class Variable(Operators, StateOwner):
     """A named value that training changes.

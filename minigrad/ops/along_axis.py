@@ -15,6 +15,8 @@ from minigrad.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from minigrad.ops.reducing import array_dtype
 from minigrad.shapes import Shape, Spec, axis_argument_int, broadcast, normalize_axis, show
 
+__all__ = ["take_along_axis"]
+
 
 @primitive(
     "TakeAlongAxis",

@@ -18,6 +18,18 @@ from minigrad.dtypes import DType, DTypeLike, as_dtype, float32, string
 from minigrad.errors import ArgumentError, DTypeError, FeedError, ShapeError
 from minigrad.shapes import Shape, Spec, as_shape, compatible, merge, show
 
+__all__ = [
+    "asarray",
+    "astype",
+    "constant",
+    "convert_to_tensor",
+    "ensure_shape",
+    "identity",
+    "placeholder",
+    "placeholder_with_default",
+    "stop_gradient",
+]
+
 
 @primitive(
     "Const",

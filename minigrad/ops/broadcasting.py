@@ -33,6 +33,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["broadcast_arrays", "broadcast_to", "expand_dims", "meshgrid", "squeeze"]
+
 
 @primitive(
     "ExpandDims",

@@ -29,6 +29,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["kron", "outer", "tensordot", "vecdot"]
+
 
 @primitive(
     "VecDot",

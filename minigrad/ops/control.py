@@ -19,6 +19,8 @@ from minigrad.core.tensor import Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentTypeError, GraphError
 
+__all__ = ["global_variables_initializer", "group", "no_op", "variables_initializer"]
+
 
 @primitive(
     "NoOp",

@@ -26,6 +26,8 @@ from minigrad.ops.reducing import (
 )
 from minigrad.shapes import Spec, axis_argument, axis_argument_int, reduced
 
+__all__ = ["all", "any", "argmax", "argmin", "count_nonzero"]
+
 _TRUTH_SAMPLES = [
     Sample(np.array([[True, False], [True, True]])),
     Sample(np.array([[True, False], [True, True]]), axis=0),

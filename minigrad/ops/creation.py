@@ -25,6 +25,8 @@ from minigrad.ops.sizes import (
 )
 from minigrad.shapes import Spec, element_count, show
 
+__all__ = ["empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "ones", "zeros"]
+
 
 def check_device(device: str | None) -> None:
     """Raise `ArgumentError` for a device that is not there."""

@@ -21,6 +21,18 @@ from minigrad.ops.reducing import (
 )
 from minigrad.shapes import Spec, element_count
 
+__all__ = [
+    "UniqueAll",
+    "UniqueCounts",
+    "UniqueInverse",
+    "nonzero",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
+]
+
 _JUMPS = "which elements are distinct jumps with their values; gather x at the indices instead"
 
 

@@ -14,6 +14,8 @@ from minigrad.errors import ShapeError
 from minigrad.ops.sizes import size_argument
 from minigrad.shapes import Dim, Shape, Spec, axis_argument_int, compatible, normalize_axis, show
 
+__all__ = ["diag", "diagonal", "tril", "triu"]
+
 
 def _matrices(x: Spec) -> Spec:
     """The spec of a result of the same shape; raises unless `x` has two axes."""

@@ -12,6 +12,8 @@ from minigrad.ops.axes import extend_axis
 from minigrad.ops.elementwise import subtract
 from minigrad.ops.joining import concat
 
+__all__ = ["diff"]
+
 
 @primitive(
     "Diff",

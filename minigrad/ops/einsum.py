@@ -16,6 +16,8 @@ from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from minigrad.shapes import Dim, Shape, Spec, broadcast, compatible, show
 
+__all__ = ["einsum"]
+
 
 class Equation(NamedTuple):
     """A parsed equation: one term an operand, and the output's; ``...`` stays in them."""

@@ -30,6 +30,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["one_hot"]
+
 
 @primitive(
     "OneHot",

@@ -30,6 +30,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["gather", "slices_to_dense"]
+
 
 def check_indices(dtype: DType) -> None:
     """Raise `DTypeError` unless indices are integers."""

@@ -32,6 +32,8 @@ from minigrad.ops.scatter_kernels import add_at
 from minigrad.ops.sizes import known_elements, with_elements
 from minigrad.shapes import Shape, Spec, axis_argument_int, compatible, normalize_axis, show
 
+__all__ = ["boolean_mask", "getitem", "take"]
+
 
 def checked_key(x: Any, key: Any) -> tuple[Key, list[Any]]:
     """The entries and operands of a key; raises where an array in it is known to leave `x`."""

@@ -30,6 +30,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["flip", "matrix_transpose", "moveaxis", "permute_dims", "reshape", "roll"]
+
 # -- reshape -----------------------------------------------------------------------------------
 
 

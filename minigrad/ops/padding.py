@@ -19,6 +19,8 @@ from minigrad.ops.sizes import decided_in_run
 from minigrad.ops.stacking import stack
 from minigrad.shapes import Dim, Shape, Spec, show
 
+__all__ = ["pad"]
+
 Mode: TypeAlias = Literal["constant", "reflect", "symmetric", "edge"]
 _MODES = ("constant", "reflect", "symmetric", "edge")
 

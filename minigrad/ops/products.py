@@ -15,6 +15,8 @@ from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.shapes import Dim, Shape, Spec, broadcast, compatible, show
 
+__all__ = ["matmul"]
+
 
 @primitive(
     "MatMul",

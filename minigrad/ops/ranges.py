@@ -29,6 +29,8 @@ from minigrad.ops.sizes import (
 )
 from minigrad.shapes import Spec, show
 
+__all__ = ["arange", "linspace"]
+
 #: Start, stop and step as Python numbers.
 Bounds = tuple[Any, Any, Any]
 

@@ -34,6 +34,8 @@ from minigrad.ops.reducing import (
 from minigrad.ops.scans import cumulative_prod
 from minigrad.shapes import Spec, axis_argument, reduced
 
+__all__ = ["max", "min", "prod", "sum"]
+
 
 @primitive(
     "Sum",

@@ -24,6 +24,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["cumulative_prod", "cumulative_sum"]
+
 _TEXT = np.array(["a"], object)
 
 

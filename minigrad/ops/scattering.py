@@ -29,6 +29,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["gather_nd", "scatter"]
+
 
 def _nd_shapes(indices: Shape, table: Shape) -> tuple[Shape, Shape]:
     """Shapes of the places that index vectors name, and of the block at each place."""

@@ -26,6 +26,17 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = [
+    "broadcast_like",
+    "fill_like",
+    "ones_like",
+    "reshape_like",
+    "shape",
+    "size",
+    "sum_to_like",
+    "zeros_like",
+]
+
 
 @primitive(
     "Shape",

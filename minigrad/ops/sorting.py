@@ -18,6 +18,8 @@ from minigrad.ops.along_axis import add_along_axis
 from minigrad.ops.reducing import UNORDERED, array_dtype, require_ordered
 from minigrad.shapes import Spec, axis_argument_int, compatible, normalize_axis, show
 
+__all__ = ["TopK", "argsort", "searchsorted", "sort", "top_k"]
+
 _AXIS_ERRORS = [
     Fails(ShapeError, "out of range", np.ones((2, 3)), axis=2),
     Fails(ShapeError, "rank 0", np.ones(())),

@@ -32,6 +32,8 @@ from minigrad.shapes import (
     show,
 )
 
+__all__ = ["stack", "unstack"]
+
 
 def tensor_list(arrays: Any, what: str) -> list[Any]:
     """The arguments of `concat` and `stack` as a list. Raises for none, and for a lone number."""

@@ -24,6 +24,16 @@ from minigrad.errors import (
 )
 from minigrad.shapes import Spec, broadcast, compatible, show
 
+__all__ = [
+    "assign",
+    "assign_add",
+    "assign_sub",
+    "read_variable",
+    "scatter_add",
+    "scatter_assign",
+    "scatter_sub",
+]
+
 _NO_GRADIENT = "an assignment changes state; differentiate what is assigned instead"
 
 

@@ -27,6 +27,8 @@ from minigrad.ops.reducing import (
 from minigrad.ops.reductions import sum
 from minigrad.shapes import Spec, axis_argument, reduced
 
+__all__ = ["logsumexp", "mean", "std", "var"]
+
 _COMPLEX = Fails(DTypeError, "does not take complex", np.ones(2) * 1j)
 
 

@@ -19,6 +19,8 @@ from minigrad.ops.selection import where
 from minigrad.ops.shaping import sum_to_like
 from minigrad.shapes import Shape, Spec, broadcast, compatible, show
 
+__all__ = ["index_add", "index_set", "last_writer"]
+
 
 def _check_values(values: Shape, place: Shape) -> None:
     """Raise `ShapeError` unless values broadcast to the place they go to."""
