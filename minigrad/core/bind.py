@@ -133,6 +133,8 @@ def _dispatch(
     attrs: dict[str, Any],
     name: str | None,
 ) -> Tensor | tuple[Tensor, ...]:
+    if state.graph is None and primitive.effect == "pure" and _are_ready(primitive, inputs):
+        return _compute(primitive, state, list(inputs), attrs)
     graph: Graph | None = None
     dtype: DType | None = None
     uniform = primitive.promote is None
@@ -176,6 +178,27 @@ def _dispatch(
     if graph is None:
         return _compute(primitive, state, cast("list[ConcreteTensor | None]", operands), attrs)
     return _build(primitive, state, graph, operands, attrs, name)
+
+
+def _are_ready(primitive: Primitive[..., Any], inputs: Sequence[Any]) -> bool:
+    """Whether all inputs are concrete, and those that share a dtype have one that is accepted."""
+    for x in inputs:
+        if type(x) is not ConcreteTensor:
+            return False
+    shared = (
+        inputs
+        if primitive.promote is None
+        else [inputs[i] for i in primitive.promoted(len(inputs))]
+    )
+    if not shared:
+        return True
+    dtype = shared[0]._value.dtype
+    if dtype not in primitive.fast_dtypes:
+        return False
+    for x in shared:
+        if x._value.dtype is not dtype:
+            return False
+    return True
 
 
 # -- operands ---------------------------------------------------------------------------------
