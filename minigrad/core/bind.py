@@ -88,6 +88,8 @@ def try_fast(primitive: Primitive[..., Any], inputs: tuple[Any, ...]) -> Tensor 
         NUMPY_ERRSTATE.reset(token)
     made = ConcreteTensor(out if type(out) is np.ndarray else np.asarray(out))
     if state.tapes:
+        if made._value.dtype is dtype and made._value.shape == x.shape:
+            made._spec = a._spec or a.spec  # Shared, because the record may outlive many ops.
         recording.record(state.tapes, primitive, _EMPTY, inputs, (made,))
     return made
 
@@ -195,7 +197,7 @@ def _are_ready(primitive: Primitive[..., Any], inputs: Sequence[Any]) -> bool:
     dtype = shared[0]._value.dtype
     if dtype not in primitive.fast_dtypes:
         return False
-    for x in shared:
+    for x in shared:  # noqa: SIM110  (a generator takes longer than all the rest)
         if x._value.dtype is not dtype:
             return False
     return True

@@ -63,8 +63,24 @@ class Record:
     ) -> None:
         self.primitive = primitive
         self.attrs = attrs
-        self.in_keys, self.ins = _keep(inputs, primitive.input_mask(len(inputs)))
-        self.out_keys, self.outs = _keep(outputs, primitive.output_mask(len(outputs)))
+        mask = primitive.input_mask(len(inputs))
+        if len(inputs) == 2 and inputs[0] is not None and inputs[1] is not None:
+            # Most ops on a tape: written out, because a loop takes as long as the op itself.
+            a, b = inputs[0], inputs[1]
+            self.in_keys: tuple[int, ...] = (a._key or key_of(a), b._key or key_of(b))
+            self.ins: tuple[Kept, ...] = (
+                a._value if mask[0] else a._spec or a.spec,
+                b._value if mask[1] else b._spec or b.spec,
+            )
+        else:
+            self.in_keys, self.ins = _keep(inputs, mask)
+        mask = primitive.output_mask(len(outputs))
+        if len(outputs) == 1:
+            a = outputs[0]
+            self.out_keys: tuple[int, ...] = (a._key or key_of(a),)
+            self.outs: tuple[Kept, ...] = (a._value if mask[0] else a._spec or a.spec,)
+        else:
+            self.out_keys, self.outs = _keep(outputs, mask)
 
     def tensors(self) -> tuple[tuple[Tensor | None, ...], tuple[Tensor, ...]]:
         """The inputs and outputs as tensors; one that was not kept shows only shape and dtype."""
@@ -83,22 +99,6 @@ def _keep(
     tensors: Sequence[ConcreteTensor | None], mask: tuple[bool, ...]
 ) -> tuple[tuple[int, ...], tuple[Kept, ...]]:
     """The keys of some tensors, and of each its array or, where not wanted, its spec."""
-    if len(tensors) == 2:
-        # Nearly all ops on a tape: written out, because a loop takes as long as the op itself.
-        a, b = tensors
-        if a is not None and b is not None:
-            return (
-                (a._key or key_of(a), b._key or key_of(b)),
-                (
-                    a._value if mask[0] else a._spec or a.spec,
-                    b._value if mask[1] else b._spec or b.spec,
-                ),
-            )
-    elif len(tensors) == 1:
-        (a,) = tensors
-        if a is not None:
-            kept = a._value if mask[0] else a._spec or a.spec
-            return (a._key or key_of(a),), (kept,)
     keys = [0 if t is None else t._key or key_of(t) for t in tensors]
     values = [
         None if t is None else t._value if wanted else t.spec

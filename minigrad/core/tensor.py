@@ -96,6 +96,9 @@ class Tensor(Operators):
         return sys.modules["minigrad"]
 
 
+_new_tuple = tuple.__new__
+
+
 class ConcreteTensor(Tensor):
     """A tensor with a value."""
 
@@ -114,7 +117,8 @@ class ConcreteTensor(Tensor):
         spec = self._spec
         if spec is None:
             value = self._value
-            spec = self._spec = Spec(value.shape, from_numpy(value.dtype))
+            # What Spec(…) does, in half the time; every op on a tape passes here.
+            spec = self._spec = _new_tuple(Spec, (value.shape, from_numpy(value.dtype), None))
         return spec
 
     @property
