@@ -1,4 +1,4 @@
-"""The command line: ``python -m minigrad gradcheck [names…]``."""
+"""The command line: ``python -m minigrad gradcheck [names…]`` and ``… ops [names…]``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from minigrad import nn, optim
 from minigrad.gradcheck.registry_table import print_table
+from minigrad.reference import print_reference
 
 #: The packages whose primitives and composites are checked besides the core's.
 PACKAGES = (nn, optim)
@@ -35,8 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument(
         "names", nargs="*", help="public names (exp) or op names (Exp); all if none is given"
     )
+    ops = commands.add_parser(
+        "ops",
+        help="list all ops, or show the reference entries of some",
+        description="List all ops with a line each; with names, all that is known of these.",
+    )
+    ops.add_argument("names", nargs="*", help="public names (exp) or op names (Exp)")
+    for command, run in ((check, print_table), (ops, print_reference)):
+        command.set_defaults(run=run)
     options = parser.parse_args(arguments)
-    return print_table(options.names)
+    return int(options.run(options.names))
 
 
 if __name__ == "__main__":
