@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,7 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command, run in ((check, print_table), (ops, print_reference)):
         command.set_defaults(run=run)
     options = parser.parse_args(arguments)
-    return int(options.run(options.names))
+    try:
+        return int(options.run(options.names))
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; Python must not complain at its exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":

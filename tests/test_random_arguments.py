@@ -111,6 +111,44 @@ def test_bernoulli_at_the_ends() -> None:
     assert y[:, 1].all()
 
 
+def test_what_is_no_probability_is_refused_when_its_value_is_known() -> None:
+    """At once where it is a number or a constant, of any dtype; otherwise in the run."""
+    with mg.Graph().as_default() as graph:
+        for p in (1.5, np.array([0.5, 1.5]), mg.constant(2), mg.constant([[0.5, -1.0]])):
+            with pytest.raises(ArgumentError, match=r"between 0 and 1, got (1\.5|2\.0|-1\.0)"):
+                mg.random.bernoulli(p)
+        fed = mg.placeholder("float64")
+        variable = mg.Variable(0.5)
+        generator = mg.random.Generator(seed=1)
+        y = mg.random.bernoulli(fed, generator=generator)
+        z = mg.random.bernoulli(variable, (3,))
+        again = variable.assign(-0.5)
+    with mg.Session(graph=graph) as sess:
+        sess.run(mg.global_variables_initializer())
+        first = sess.run(y, {fed: np.full(8, 0.5)})
+        assert sess.run(y, {fed: [0.0, 1.0]}).tolist() == [False, True]
+        message = r"(?s)got nan at index 0, 1; mg\.sigmoid.*in node 'random_bernoulli"
+        with pytest.raises(ArgumentError, match=message):
+            sess.run(y, {fed: [[0.5, np.nan]]})
+        assert sess.run(z).shape == (3,)
+        sess.run(again)
+        with pytest.raises(ArgumentError, match=r"got -0\.5; mg\.sigmoid"):
+            sess.run(z)
+    with mg.Session(graph=graph) as sess:
+        with pytest.raises(ArgumentError, match="between 0 and 1"):
+            sess.run(y, {fed: 7.0})
+        same = sess.run(y, {fed: np.full(8, 0.5)})
+        np.testing.assert_array_equal(same, first, "a run that fails draws nothing")
+
+
+def test_constants_are_checked_whatever_their_dtype() -> None:
+    with mg.Graph().as_default():
+        with pytest.raises(ArgumentError, match="standard deviation"):
+            mg.random.normal(3, stddev=mg.constant(-1))
+        with pytest.raises(ArgumentError, match="low <= high"):
+            mg.random.uniform(3, mg.constant(2), mg.constant(1))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [

@@ -95,7 +95,14 @@ def _known(value: Any) -> Array | None:
     if isinstance(value, ConcreteTensor):
         return value._value
     op = getattr(value, "op", None)
-    return op.attrs["value"].array if op is not None and op.type == "Const" else None
+    if op is None:
+        return None
+    if op.type == "Cast":  # A constant of another dtype has been cast to that of the draw.
+        known = _known(op.inputs[0])
+        with np.errstate(over="ignore"):
+            return None if known is None else known.astype(op.attrs["dtype"].dtype)
+    constant: Array | None = op.attrs["value"].array if op.type == "Const" else None
+    return constant
 
 
 class Parameter:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.core.bind import tensor_of
+from minigrad.core.bind import bind, tensor_of
 from minigrad.core.generator import Generator
-from minigrad.core.primitive import primitive
+from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
-from minigrad.core.tensor import Tensor, TensorLike
+from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.dtypes import DTypeLike, as_dtype, bool_, float32, int32, int64
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from minigrad.ops.basic import astype
@@ -27,6 +27,7 @@ from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.sizes import decided_in_run
 from minigrad.philox import as_count, as_integer
 from minigrad.random_conversions import integer_conversion
+from minigrad.shapes import Spec
 
 __all__ = ["bernoulli", "categorical", "integers", "permutation", "shuffle"]
 
@@ -42,7 +43,8 @@ __all__ = ["bernoulli", "categorical", "integers", "permutation", "shuffle"]
     ],
     errors=[
         Fails(ArgumentError, "between 0 and 1", 1.5),
-        Fails(ArgumentError, "between 0 and 1", np.array([0.5, np.nan])),
+        Fails(ArgumentError, "between 0 and 1, got nan at index 1;", np.array([0.5, np.nan])),
+        Fails(ArgumentError, "between 0 and 1", np.array([0, 2])),
         Fails(ShapeError, "p of shape", np.full(3, 0.5), (2,)),
         Fails(DTypeError, "real", np.zeros(2, np.complex64)),
     ],
@@ -71,8 +73,8 @@ def bernoulli(
         A tensor of that shape and dtype.
 
     Raises:
-        ArgumentError: `p` is known not to lie between 0 and 1, or both `seed` and `generator` are
-            given.
+        ArgumentError: `p` does not lie between 0 and 1, or both `seed` and `generator` are given.
+            Where `p` depends on what is fed, it is the run that raises.
         ShapeError: a dimension is negative, or `p` does not broadcast to `shape`.
         DTypeError: `p` is not real.
 
@@ -92,15 +94,70 @@ def bernoulli(
     else:
         dims, static = dims_of(shape)
     chance = Parameter("bernoulli", "p", given, kind, static)
-    if chance.known is not None and not ((chance.known >= 0) & (chance.known <= 1)).all():
-        raise ArgumentError(
-            "bernoulli expected probabilities between 0 and 1, got "
-            f"{chance.known.tolist()!r:.80}; mg.sigmoid makes probabilities of logits"
-        )
+    if chance.known is None:
+        chance.operand = probabilities(chance.operand)
+    else:
+        _require_probabilities(chance.known)
     key, counter = reserve("bernoulli", dims, seed=seed, generator=generator)
     draw = philox_uniform(counter, dims, key=key, dtype=kind)
     below = draw < chance.beside(draw)
     return below if result is bool_ else astype(below, result)
+
+
+@primitive(
+    "CheckProbabilities",
+    accepts="real_float",
+    samples=lambda rng: [
+        Sample(rng.uniform(0.1, 0.9, size=(2, 3))),
+        Sample(np.array([0.0, 1.0])).expecting([1.0, 1.0]).named("the ends"),
+        Sample(rng.uniform(0.1, 0.9, size=()).astype(np.float32)),
+        Sample(np.zeros((0, 2))).named("empty"),
+    ],
+    errors=[
+        Fails(ArgumentError, "between 0 and 1, got -0.5 at index 1;", np.array([0.5, -0.5])),
+        Fails(ArgumentError, "got 2.0 at index 1, 0;", np.array([[0.5], [2.0]])),
+        Fails(ArgumentError, "got inf;", np.array(np.inf)),
+    ],
+)
+def probabilities(p: TensorLike, /) -> Tensor:
+    """`p` itself, of which a run makes sure that it holds probabilities.
+
+    Raises:
+        ArgumentError: a number is NaN, or not between 0 and 1.
+
+    >>> from minigrad.ops.random_discrete import probabilities
+    >>> probabilities([0.0, 0.5]).tolist()
+    [0.0, 0.5]
+    """
+    return bind(probabilities, p)
+
+
+@probabilities.kernel
+def _(xp: Any, p: Array) -> Array:
+    if xp is np:  # Where the kernel is traced there are no numbers to look at.
+        _require_probabilities(p)
+    return p
+
+
+@probabilities.shape
+def _(p: Spec) -> Spec:
+    return p
+
+
+@probabilities.gradient()
+def _(c: Ctx) -> Grads:
+    return c.grads[0]
+
+
+def _require_probabilities(p: Array) -> None:
+    bad = ~((p >= 0) & (p <= 1))
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = f" at index {', '.join(map(str, first))}" if first else ""
+        raise ArgumentError(
+            f"bernoulli expected probabilities between 0 and 1, got {p[first]}{place}; "
+            "mg.sigmoid makes probabilities of logits"
+        )
 
 
 @primitive(

@@ -15,9 +15,13 @@ from minigrad.ops.broadcasting import expand_dims
 from minigrad.ops.comparison import less_equal, not_equal
 from minigrad.ops.diagonals import tril, triu
 from minigrad.ops.elementwise import divide
-from minigrad.ops.manipulation import matrix_transpose
+from minigrad.ops.indexing import getitem
+from minigrad.ops.joining import concat
+from minigrad.ops.manipulation import matrix_transpose, reshape
 from minigrad.ops.products import matmul
 from minigrad.ops.selection import where
+from minigrad.ops.shaping import shape as shape_of
+from minigrad.ops.shaping import size as size_of
 from minigrad.ops.shaping import sum_to_like, zeros_like
 from minigrad.shapes import Dim, Shape, show
 
@@ -160,9 +164,15 @@ def fitted(g: Tensor, like: Tensor) -> Tensor:
     return sum_to_like(g, like)
 
 
-def as_columns(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Vectors as matrices of one column."""
-    return tuple(expand_dims(t, axis=-1) for t in tensors)
+def as_columns(like: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Tensors with a last axis of size 1 where `like` is a vector; as they are where it is not."""
+    if like.shape is not None:
+        if len(like.shape) != 1:
+            return tensors
+        return tuple(expand_dims(t, axis=-1) for t in tensors)
+    # Only the run knows the rank: [1, 1][rank:] is what a vector's shape lacks.
+    lacking = getitem(np.ones(2, np.int64), slice(size_of(shape_of(like)), None))
+    return tuple(reshape(t, concat([shape_of(t), lacking])) for t in tensors)
 
 
 def product_with_transpose(a: Tensor, b: Tensor) -> Tensor:

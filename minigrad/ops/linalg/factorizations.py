@@ -27,6 +27,7 @@ from minigrad.ops.linalg.common import (
 from minigrad.ops.linalg.solving import triangular_solve
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.ops.products import matmul
+from minigrad.ops.shaping import shape as shape_of
 from minigrad.shapes import Spec
 
 #: Makes a matrix that is not symmetric.
@@ -157,8 +158,7 @@ def qr(x: TensorLike, /, *, mode: str = "reduced") -> QRResult:
 
     The gradient is that of Liao et al. 2019, "Differentiable programming tensor networks",
     eq. 5; for wide matrices that of Roberts and Roberts 2020, "QR and LQ decomposition matrix
-    backpropagation algorithms". Where static dimensions are unknown, it takes m >= n for granted,
-    and the run fails if that is not so.
+    backpropagation algorithms".
 
     >>> import minigrad as mg
     >>> q, r = mg.linalg.qr([[3.0, 1.0], [4.0, 2.0]])
@@ -193,10 +193,12 @@ def _(c: Ctx) -> Grads:
             "qr with mode='complete' has a gradient only where the static shape says that the "
             "matrices have no more rows than columns; use mode='reduced', or mg.ensure_shape"
         )
-    if m is None or n is None or m >= n:
+    if m is not None and n is not None and m >= n:
         return _tall_gradient(q, r, gq, gr)
-    # x = [X Y] and R = [U V]: X = Q U is a square factorization, and V = Qᵀ Y.
-    (u, v), (gu, gv) = split(r, (m, n - m), axis=-1), split(gr, (m, n - m), axis=-1)
+    # x = [X Y] and R = [U V]: X = Q U is a factorization of its own, and V = Qᵀ Y. Where only the
+    # run knows the sizes, Y and V may turn out empty, which leaves the gradient of tall matrices.
+    k = shape_of(q)[-1] if m is None or n is None else m
+    (u, v), (gu, gv) = split(r, (k, -1), axis=-1), split(gr, (k, -1), axis=-1)
     left = _tall_gradient(q, u, gq + matmul(q, product_with_transpose(v, gv)), gu)
     return concat([left, matmul(q, gv)], axis=-1)
 

@@ -10,7 +10,7 @@ from minigrad.core.bind import bind
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
-from minigrad.errors import DTypeError, GradientError, ShapeError
+from minigrad.errors import DTypeError, ShapeError
 from minigrad.ops.broadcasting import squeeze
 from minigrad.ops.diagonals import tril, triu
 from minigrad.ops.elementwise import negative
@@ -24,6 +24,7 @@ from minigrad.ops.linalg.common import (
 )
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.ops.products import matmul
+from minigrad.ops.shaping import reshape_like
 from minigrad.shapes import Shape, Spec, broadcast, show
 
 
@@ -113,15 +114,13 @@ def _solution_shape(name: str, a: Shape, b: Shape) -> Shape:
     return None if leading is None else stacked(broadcast(leading, b[:-2]), size, b[-1])
 
 
-def _is_vector(c: Ctx, name: str) -> bool:
-    """Whether the right-hand side is one vector."""
-    shape: Shape = c.inputs[1].shape
-    if shape is None:
-        raise GradientError(
-            f"the gradient of {name} needs to know whether the right-hand side is a vector or a "
-            "matrix, but its rank is unknown; state it by mg.ensure_shape"
-        )
-    return len(shape) == 1
+def _for_right_side(h: Tensor, g: Tensor, right: Tensor) -> Tensor:
+    """The gradient for the right-hand side, from h in columns, in the shape of `right`."""
+    if right.shape is None:
+        h = reshape_like(h, g)
+    elif len(right.shape) == 1:
+        h = squeeze(h, axis=-1)
+    return fitted(h, right)
 
 
 @primitive(
@@ -186,13 +185,11 @@ def _(x1: Spec, x2: Spec) -> Spec:
 @solve.gradient(saves=("x1", "y"))
 def _(c: Ctx) -> Grads:
     (g,), (x1, x2), (y,) = c.grads, c.inputs, c.outputs
-    vector = _is_vector(c, "solve")
-    if vector:
-        g, y = as_columns(g, y)
-    h = solve(matrix_transpose(x1), g)
+    columns, y = as_columns(x2, g, y)
+    h = solve(matrix_transpose(x1), columns)
     return (
         fitted(negative(product_with_transpose(h, y)), x1) if c.needs[0] else None,
-        fitted(squeeze(h, axis=-1) if vector else h, x2) if c.needs[1] else None,
+        _for_right_side(h, g, x2) if c.needs[1] else None,
     )
 
 
@@ -279,13 +276,10 @@ def _(x1: Spec, x2: Spec, *, lower: bool, transpose: bool) -> Spec:
 def _(c: Ctx) -> Grads:
     (g,), (x1, x2), (y,) = c.grads, c.inputs, c.outputs
     lower, transpose = c.attrs.lower, c.attrs.transpose
-    vector = _is_vector(c, "triangular_solve")
-    if vector:
-        g, y = as_columns(g, y)
-    h = triangular_solve(x1, g, lower=lower, transpose=not transpose)
+    columns, y = as_columns(x2, g, y)
+    h = triangular_solve(x1, columns, lower=lower, transpose=not transpose)
     for_matrix = None
     if c.needs[0]:
         full = product_with_transpose(*((y, h) if transpose else (h, y)))
         for_matrix = fitted(negative(tril(full) if lower else triu(full)), x1)
-    for_right = fitted(squeeze(h, axis=-1) if vector else h, x2) if c.needs[1] else None
-    return for_matrix, for_right
+    return for_matrix, _for_right_side(h, g, x2) if c.needs[1] else None
