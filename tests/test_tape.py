@@ -241,3 +241,17 @@ def test_sparse_gradient_of_a_lookup() -> None:
     assert isinstance(g, mg.IndexedSlices)
     np.testing.assert_array_equal(g.indices, [2, 0, 2])
     np.testing.assert_array_equal(np.asarray(g), [[0, 2], [0, 0], [16, 20]])
+
+
+def test_a_sparse_gradient_takes_part_in_arithmetic() -> None:
+    table = mg.Variable(np.ones((3, 2), np.float32))
+    with mg.GradientTape() as tape:
+        y = mg.sum(mg.gather(table, [2, 2]))
+    table.assign_sub(0.5 * tape.gradient(y, table))
+    np.testing.assert_array_equal(table.numpy(), [[1, 1], [1, 1], [0, 0]])
+    with mg.Graph().as_default():
+        rows = mg.placeholder("int32", (None,))
+        (g,) = mg.gradients(mg.sum(mg.gather(table, rows)), [table])
+        step = table.assign_sub(g * 0.5)
+        mg.Session().run(step, {rows: [0]})
+    np.testing.assert_array_equal(table.numpy(), [[0.5, 0.5], [1, 1], [0, 0]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from minigrad.core.operators import Operators
 from minigrad.core.registry import primitive_of
 from minigrad.shapes import Spec, show
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["IndexedSlices"]
 
 
-class IndexedSlices:
+class IndexedSlices(Operators):
     """A tensor that is zero but for some rows: ``dense[indices[i]] += values[i]``.
 
     It is what the gradient of `minigrad.gather` is, until something needs it dense. Ops accept it
@@ -32,6 +33,11 @@ class IndexedSlices:
         self.values = values
         self.indices = indices
         self.like = like
+
+    @property
+    def graph(self) -> Any:
+        """The graph that it belongs to, or None where it is concrete."""
+        return getattr(self.values, "graph", None)
 
     @property
     def spec(self) -> Spec:
