@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minigrad import nn, optim
+import minigrad.nn as nn
+import minigrad.optim as optim
 from minigrad.gradcheck.registry_table import print_table
 from minigrad.reference import print_reference
 
