@@ -57,7 +57,12 @@ def _eager(function: Callable[..., Any], args: Sequence[Any]) -> Any:
     with changed(tapes=(onlooker,), log=log):
         result = function(*unflatten(args, flat))
     mine = log.since(position)
+    # A result may be a captured tensor itself.
+    results = flatten(result)
+    onlooker.captures.update({t._key: t for t in results if _key(t) > 0})
     for tape in state.tapes:
+        if tape.captures is not None:
+            tape.captures.update(onlooker.captures)  # What is captured here, that one captures.
         if tape.watch_variables:
             tape.tracked.update(onlooker.variables)
             tape.variables.update(onlooker.variables)
@@ -79,10 +84,10 @@ def _eager(function: Callable[..., Any], args: Sequence[Any]) -> Any:
         found = backward(list(tape.records), list(zip(again, upstream, strict=True)), keys, _key)
         return [dense(found[k]) if k in found else None for k in keys]
 
-    return unflatten(result, with_gradient(inputs, flatten(result), rule=rule))
+    return unflatten(result, with_gradient(inputs, results, rule=rule))
 
 
-def _key(tensor: Tensor) -> int:
+def _key(tensor: Any) -> int:
     return tensor._key if isinstance(tensor, ConcreteTensor) else -1
 
 
@@ -96,7 +101,7 @@ def _lazy(function: Callable[..., Any], args: Sequence[Any], graph: Graph) -> An
         start = len(graph)
         with changed(log=log):
             result = function(*unflatten(args, flat))
-        captured = _captured(graph, start, flat)
+        captured = _captured(graph, start, flatten(result))
     mine = log.since(position)
 
     def rule(*upstream: Tensor) -> list[Any]:
@@ -115,14 +120,18 @@ def _lazy(function: Callable[..., Any], args: Sequence[Any], graph: Graph) -> An
     return unflatten(result, with_gradient([*flat, *captured], flatten(result), rule=rule))
 
 
-def _captured(graph: Graph, start: int, given: Sequence[Tensor]) -> list[SymbolicTensor]:
-    """The tensors from before `start`, other than the arguments, that later nodes read."""
-    known = {t for t in given if isinstance(t, SymbolicTensor)}
+def _captured(graph: Graph, start: int, results: Sequence[Any]) -> list[SymbolicTensor]:
+    """The tensors from before `start` that later nodes read, or that are results themselves.
+
+    An argument is among them where the function reads it; that counts only if the function has
+    captured the same tensor, because it is computed again from copies of its arguments.
+    """
     found: dict[SymbolicTensor, None] = {}
+    for t in results:
+        if isinstance(t, SymbolicTensor):
+            found[t] = None
     for op in graph.get_operations()[start:]:
-        for t in op.inputs:
-            if t is None or t in known or not t.dtype.is_inexact:
-                continue
-            if t.op.index < start or t.op.type == "VariableV2":
-                found[t] = None
-    return list(found)
+        found.update(dict.fromkeys([t for t in op.inputs if t is not None]))
+    return [
+        t for t in found if t.dtype.is_inexact and (t.op.index < start or t.op.type == "VariableV2")
+    ]

@@ -183,6 +183,56 @@ def test_checkpoint_in_a_graph_draws_once_a_run_and_repeats_no_effect() -> None:
         assert len(set(seen)) == 3
 
 
+def test_a_checkpointed_function_may_capture_its_own_argument() -> None:
+    """Passed in and captured, a tensor counts twice."""
+
+    def square(x: Any) -> Any:
+        return mg.checkpoint(lambda again: again * x)(x)
+
+    run_both(square, np.float64(3.0))
+    v = mg.Variable(3.0)
+    with mg.Graph().as_default():
+        assert mg.Session().run(mg.gradients(square(v), [v])) == [6.0]
+
+
+def test_checkpoints_nest_and_capture_through_one_another() -> None:
+    def nested(x: Any, w: Any) -> Any:
+        inner = mg.checkpoint(lambda x: mg.exp(x * w))
+        return mg.checkpoint(lambda x: inner(x) + x)(x)
+
+    run_both(nested, np.float64(0.5), np.float64(0.7))
+    assert float(mg.grad(nested, 1)(0.0, 3.0)) == 0.0
+    assert float(mg.grad(nested, 1)(2.0, 0.0)) == 2.0
+
+
+def test_a_checkpointed_function_may_return_what_it_captured() -> None:
+    run_both(lambda x, w: mg.checkpoint(lambda x: w)(x) * w * x, np.float64(2.0), np.float64(3.0))
+    assert float(mg.grad(lambda w: mg.checkpoint(lambda x: w)(1.0))(3.0)) == 1.0
+
+
+def test_the_gradient_of_a_host_call_flows_through_a_checkpoint() -> None:
+    calls = []
+
+    def python_square(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        calls.append(1)
+        return x * x
+
+    @mg.checkpoint
+    def layer(x: Any) -> Any:
+        y = mg.host_call(
+            python_square,
+            x,
+            out=((), "float64"),
+            gradient=lambda c: c.grads[0] * 2.0 * c.inputs[0],
+        )
+        return y * x
+
+    run_both(layer, np.float64(2.0))
+    calls.clear()
+    assert float(mg.grad(layer)(np.float64(2.0))) == 12.0
+    assert calls == [1]
+
+
 # -- host_call ---------------------------------------------------------------------------------
 
 

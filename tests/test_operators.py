@@ -274,3 +274,10 @@ def test_numpy_ufuncs_give_tensors() -> None:
         assert np.tanh(mg.placeholder("float32", (2,))).op.type == "Tanh"  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match=r"np.add.reduce has no counterpart"):
         np.add.reduce(x)  # type: ignore[call-overload]
+
+
+def test_an_argument_too_many_is_refused_and_written_to_by_nobody() -> None:
+    x, y = mg.asarray([1.0]), mg.asarray([5.0])
+    with pytest.raises(TypeError, match="positional argument"):
+        mg.sin(x, y)  # type: ignore[call-arg]
+    assert y.tolist() == [5.0]

@@ -120,12 +120,27 @@ def apply(
     state = STATE.get()
     if state.log is not None and primitive.effect != "pure":
         if state.log.replaying:
-            return cast(Tensor, state.log.take())
+            return _replay(primitive, inputs, attrs, state.log.take())
         state.log.admit(primitive)
         result = _dispatch(primitive, state, inputs, attrs, name)
         state.log.results.append(result)
         return result
     return _dispatch(primitive, state, inputs, attrs, name)
+
+
+def _replay(
+    primitive: Primitive[..., Any], inputs: Sequence[Any], attrs: dict[str, Any], logged: Any
+) -> Tensor | tuple[Tensor, ...]:
+    """The logged result of an effect; it depends on these inputs as the primitive's rule says."""
+    if primitive.gradient_rule is None:
+        return cast(Tensor, logged)
+    tensors = [tensor_of(x) for x in inputs]
+    outputs = (logged,) if primitive.single else logged
+    with_gradient = primitive_of("CustomGradient")
+    made: tuple[Tensor, ...] = with_gradient(
+        tensors, outputs, rule=lambda *grads: primitive.pull_back(tensors, made, grads, attrs)
+    )
+    return made[0] if primitive.single else made
 
 
 def _dispatch(

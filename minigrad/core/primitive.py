@@ -126,13 +126,14 @@ class Primitive(Generic[P, R]):
         self._saved_outputs: frozenset[int] = frozenset()
         self._saves_outputs = False
         self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(d.dtype for d in _accepted(accepts))
-        #: Whether the arguments are just the inputs, so that a call may take the short way.
-        self.is_ufunc = isinstance(numpy, np.ufunc)
+        #: Number of arguments of a call that may take the short way; NumPy would take more, and
+        #: write its result into the last.
+        self.ufunc_inputs = numpy.nin if isinstance(numpy, np.ufunc) else -1
         if isinstance(numpy, np.ufunc):
             UFUNCS.setdefault(numpy, self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.is_ufunc and not kwargs:
+        if self.ufunc_inputs == len(args) and not kwargs:
             made = try_fast(self, args)
             if made is not None:
                 return made  # type: ignore[return-value]
@@ -302,6 +303,20 @@ class Primitive(Generic[P, R]):
                 return first
             return Spec(shape, first.dtype)
         return Spec(shape, result if isinstance(result, DType) else result(first.dtype))
+
+    def pull_back(
+        self,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        grads: Sequence[Any],
+        attrs: dict[str, Any],
+    ) -> Grads:
+        """What the gradient rule makes of `grads`, with the gradients of all inputs wanted."""
+        if self.gradient_rule is None:
+            raise RegistryError(f"{self.name} has no gradient rule")
+        needs = (True,) * len(inputs)
+        space = SimpleNamespace(**attrs)
+        return self.gradient_rule(Ctx(tuple(inputs), tuple(outputs), tuple(grads), space, needs))
 
     def problem(self) -> str | None:
         """What is missing from the definition, or None."""
