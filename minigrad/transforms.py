@@ -229,36 +229,62 @@ def jacobian(function: Function, argnums: Argnums = 0) -> Function:
     """The Jacobian function: one backward walk for every element of the result.
 
     Args:
-        function: takes tensors, returns a tensor of known shape.
+        function: takes tensors (or nests of them), returns a tensor of known shape, or a nest of
+            them.
         argnums: which positional arguments to differentiate for.
 
     Returns:
-        A function of the same arguments; its result has, for each argument, the shape
-        ``result.shape + argument.shape``.
+        A function of the same arguments: a nest like the result of `function`, in which each
+        tensor is replaced by a nest like the argument (a tuple of them if `argnums` is a
+        sequence), of tensors of shape ``result.shape + argument.shape``.
+
+    Raises:
+        GradientError: a shape is not known.
+        NotDifferentiableError: an argument is not of a floating dtype.
 
     >>> import minigrad as mg
     >>> mg.jacobian(lambda x: x * x)(mg.asarray([1.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
+    >>> mg.jacobian(lambda p: {"double": 2.0 * p["x"]})({"x": 3.0})
+    {'double': {'x': Tensor(2., shape=(), dtype=float32)}}
     """
 
     @functools.wraps(function)
     @_joined
     def rows(*args: Any, **kwargs: Any) -> Any:
         traced = _Traced(functools.partial(function, **kwargs), args, argnums)
-        return jacobian_rows(tensor_of(traced.result), traced.arguments, traced.pull)
+        blocks = [
+            jacobian_rows(tensor_of(target), traced.arguments, traced.pull)
+            for target in flatten(traced.result)
+        ]
+        return unflatten(traced.result, blocks)
 
     return rows
 
 
-def hessian(function: Function, argnums: int = 0) -> Function:
-    """The Hessian function of a scalar function of one array: the Jacobian of its gradient.
+def hessian(function: Function, argnums: Argnums = 0) -> Function:
+    """The Hessian function of a scalar function: the Jacobian of its gradient.
+
+    Args:
+        function: takes tensors (or nests of them) of known shapes, returns a scalar.
+        argnums: which positional arguments to differentiate for.
 
     Returns:
-        A function of the same arguments; its result has the shape ``x.shape + x.shape``.
+        A function of the same arguments. For one array `x` its result has the shape
+        ``x.shape + x.shape``; for a nest it is a nest of nests of blocks, so that
+        ``result["a"]["b"]``, of shape ``a.shape + b.shape``, holds ∂²f/∂a∂b. If `argnums` is a
+        sequence, the nest is a tuple of the arguments.
+
+    Raises:
+        GradientError: the result is not a scalar, or a shape is not known.
+        NotDifferentiableError: an argument is not of a floating dtype.
 
     >>> import minigrad as mg
     >>> mg.hessian(lambda x: mg.sum(x**3))(mg.asarray([1.0, 2.0])).tolist()
     [[6.0, 0.0], [0.0, 12.0]]
+    >>> blocks = mg.hessian(lambda a, b: a * b**2, argnums=(0, 1))(1.0, 2.0)
+    >>> [[float(block) for block in row] for row in blocks]
+    [[0.0, 4.0], [4.0, 2.0]]
     """
     return jacobian(grad(function, argnums), argnums)
 

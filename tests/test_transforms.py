@@ -103,6 +103,34 @@ def test_jacobian_shapes() -> None:
     assert empty.shape == (0, 3)
 
 
+def test_jacobian_of_a_nest_of_results() -> None:
+    def both(p: dict[str, mg.Tensor], y: mg.Tensor) -> dict[str, mg.Tensor]:
+        return {"product": p["x"] * y, "squares": mg.square(p["x"])}
+
+    y = np.array([4.0, 5.0, 6.0])
+    blocks = mg.jacobian(both, argnums=(0, 1))({"x": X}, y)
+    np.testing.assert_allclose(blocks["product"][0]["x"], np.diag(y))
+    np.testing.assert_allclose(blocks["product"][1], np.diag(X))
+    np.testing.assert_allclose(blocks["squares"][0]["x"], np.diag(2 * X))
+    np.testing.assert_allclose(blocks["squares"][1], np.zeros((3, 3)))
+
+
+def test_hessian_of_nests_and_of_several_arguments() -> None:
+    blocks = mg.hessian(lambda p: mg.sum(p["x"] ** 2) * p["s"])({"x": X, "s": np.float64(3.0)})
+    np.testing.assert_allclose(blocks["x"]["x"], 6.0 * np.eye(3))
+    np.testing.assert_allclose(blocks["x"]["s"], 2 * X)
+    np.testing.assert_allclose(blocks["s"]["x"], 2 * X)
+    assert float(blocks["s"]["s"]) == 0.0
+    (aa, ab), (ba, bb) = mg.hessian(lambda a, b: a * b * b, argnums=(0, 1))(1.0, 2.0)
+    assert [float(t) for t in (aa, ab, ba, bb)] == [0.0, 4.0, 4.0, 2.0]
+    with mg.Graph().as_default():
+        x = mg.placeholder("float64", (2,))
+        rows = mg.hessian(lambda a, b: mg.sum(a * b * b), argnums=[0, 1])(x, x)
+    got = mg.Session(graph=x.graph).run(rows, {x: [1.0, 2.0]})
+    np.testing.assert_allclose(got[0][1], np.diag([2.0, 4.0]))
+    np.testing.assert_allclose(got[1][1], np.diag([2.0, 4.0]))
+
+
 def test_transforms_work_on_symbolic_tensors() -> None:
     with mg.Graph().as_default():
         x = mg.placeholder("float64", (3,))
