@@ -203,6 +203,60 @@ def test_control_dependencies_order_effects(graph: mg.Graph) -> None:
             pass
 
 
+def test_control_dependencies_hold_for_constants_and_variables(graph: mg.Graph) -> None:
+    count = mg.Variable(0.0)
+    sess = mg.Session()
+    sess.run(mg.global_variables_initializer())
+    with mg.control_dependencies([count.assign_add(1.0)]):
+        done = mg.constant(7.0)
+    assert sess.run(done) == 7.0
+    assert sess.run(count) == 1.0
+    with mg.control_dependencies([count]):
+        after = mg.no_op()
+    assert [op.type for op in after.control_inputs] == ["VariableV2"]
+
+
+def test_scopes_and_dependencies_hold_for_composites_outside_any_with() -> None:
+    mg.reset_default_graph()
+    count = mg.Variable(0.0)
+
+    @mg.composite
+    def double(x: Any) -> Any:
+        return x * 2.0
+
+    with mg.name_scope("model"):
+        x = mg.placeholder("float32", (), name="x")
+        with mg.control_dependencies([mg.assign_add(count, x)]):
+            y = double(x)
+    assert (x.name, y.name) == ("model/x:0", "model/double/Mul:0")
+    assert mg.Session().run(y, {x: 3.0}) == 6.0
+    assert count.numpy() == 3.0
+    mg.reset_default_graph()
+
+
+def test_scopes_in_eager_code_leave_nothing_behind() -> None:
+    mg.reset_default_graph()
+    for _ in range(3):
+        with mg.name_scope("layer") as prefix:
+            assert prefix == "layer/"
+    with mg.get_default_graph().as_default(), mg.name_scope("layer") as prefix:
+        assert prefix == "layer/"
+    with pytest.raises(errors.ArgumentError, match="not a valid name"), mg.name_scope("a b"):
+        pass
+    with pytest.raises(errors.ArgumentTypeError, match="takes text"), mg.name_scope(3):  # type: ignore[arg-type]
+        pass
+    mg.reset_default_graph()
+
+
+def test_symbolic_parts_of_a_list_take_the_other_operands_with_them() -> None:
+    """A variable beside a list of symbolic tensors is read in the graph, never a constant of it."""
+    v = mg.Variable(2.0)
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", ())
+    (slope,) = mg.gradients(mg.sum(mg.multiply(v, [x, x])), [v])
+    assert mg.Session(graph=x.graph).run(slope, {x: 3.0}) == 6.0
+
+
 def test_a_placeholder_outside_any_with_joins_the_default_graph() -> None:
     mg.reset_default_graph()
     x = mg.placeholder("float32", (), name="x")

@@ -16,7 +16,7 @@ from minigrad.core import record as recording
 from minigrad.core.context import STATE, State
 from minigrad.core.convert import array_of, is_weak, scalar_array
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
-from minigrad.core.graph import Graph, SymbolicTensor, graph_of
+from minigrad.core.graph import Graph, Operation, SymbolicTensor, graph_of
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.literal import Literal, constant_spec
 from minigrad.core.registry import primitive_of
@@ -184,8 +184,6 @@ def _dispatch(
         graph = None if owner is None else owner.cell.graph
     operands = [_operand(x, graph) for x in inputs]
     for i, x in enumerate(operands):
-        if graph is None and isinstance(x, SymbolicTensor):
-            graph = x.op.graph  # It was inside a list.
         if x is None and not primitive.may_omit(i):
             raise ArgumentTypeError(
                 f"{primitive.name}: argument {primitive.input_name(i)!r} must be a tensor or what "
@@ -496,17 +494,22 @@ def _cast_node(graph: Graph, pending: _Cast, name: str) -> SymbolicTensor:
 
 
 def constant_node(
-    graph: Graph, tensor: ConcreteTensor, name: str, state: State | None = None
+    graph: Graph,
+    tensor: ConcreteTensor,
+    name: str,
+    state: State,
+    control: tuple[Operation, ...] = (),
 ) -> SymbolicTensor:
     """A node that holds a concrete tensor's value; `name` must be unique already."""
     key = tensor._key
-    captured = key if key and any(key in t.tracked for t in (state or STATE.get()).tapes) else 0
+    captured = key if key and any(key in t.tracked for t in state.tapes) else 0
     op = graph.add_operation(
         primitive_of("Const"),
         (),
         {"value": Literal(tensor._value, captured)},
         (constant_spec(tensor._value),),
         name,
+        control,
     )
     return op.outputs[0]
 
@@ -537,6 +540,9 @@ def tensor_of(
         else:
             x = ConcreteTensor(array_of(value, dtype))
     if graph is not None and isinstance(x, ConcreteTensor):
+        state = STATE.get()
+        control = tuple([op for op in state.control if op.graph is graph])
         with graph.lock:
-            return constant_node(graph, x, graph.unique_name(STATE.get().scope + name))
+            full = graph.unique_name(state.scope + name)
+            return constant_node(graph, x, full, state, control)
     return cast(Tensor, x)

@@ -76,7 +76,11 @@ default_graph = _DefaultGraph()
 
 
 def in_graph(graph: Graph) -> Any:
-    """A context in which ops join `graph`. The name scope is kept if they already do."""
-    if STATE.get().graph is graph:
-        return changed()
-    return changed(graph=graph, scope="", control=())
+    """A context in which ops join `graph`.
+
+    The name scope is kept unless it was opened in another graph. Control dependencies always are:
+    a node heeds those of its own graph.
+    """
+    if STATE.get().graph in (None, graph):
+        return changed(graph=graph)
+    return changed(graph=graph, scope="")

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import CodeType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from minigrad.core import origin
-from minigrad.core.context import STATE, changed, default_graph, in_graph
+from minigrad.core.context import STATE, changed, default_graph
+from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.registry import primitive_of
+from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Tensor, symbolic_refusal
 from minigrad.dtypes import DType
 from minigrad.errors import ArgumentError, ArgumentTypeError, FinalizedGraphError, GraphError
@@ -38,7 +40,7 @@ __all__ = [
     "trainable_variables",
 ]
 
-_VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*$")
+_VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _graph_numbers = itertools.count(1)
 _NO_ATTRS: dict[str, Any] = {}
 
@@ -200,6 +202,15 @@ class SymbolicTensor(Tensor):
         return self
 
 
+def _check_name(name: str) -> None:
+    """Raise `ArgumentError` unless a node or scope may be called `name`."""
+    if not _VALID_NAME.fullmatch(name):
+        raise ArgumentError(
+            f"{name!r} is not a valid name: use letters, digits and _ . - / only, "
+            "starting with a letter or digit"
+        )
+
+
 class GraphKeys:
     """Names of the standard collections."""
 
@@ -253,7 +264,8 @@ class Graph:
 
     @contextmanager
     def _as_default(self) -> Iterator[Graph]:
-        with in_graph(self):
+        scope = STATE.get().scope if STATE.get().graph is self else ""
+        with changed(graph=self, scope=scope):
             yield self
 
     # -- adding nodes ----------------------------------------------------------------------
@@ -314,11 +326,7 @@ class Graph:
             taken = self._by_name
             count = self._name_counts.get(name)
             if count is None and name not in taken:
-                if not _VALID_NAME.match(name):
-                    raise ArgumentError(
-                        f"{name!r} is not a valid name: use letters, digits and _ . - / only, "
-                        "starting with a letter or digit"
-                    )
+                _check_name(name)
                 self._name_counts[name] = 1
                 taken[name] = None
                 return name
@@ -432,7 +440,7 @@ class Graph:
     def get_tensor_by_name(self, name: str) -> SymbolicTensor:
         """The tensor called ``"operation:output"``. Raises `GraphError` if there is none."""
         base, colon, number = name.rpartition(":")
-        if not colon or not number.isdigit():
+        if not colon or not number.isdecimal():
             raise GraphError(
                 f"{name!r} is not a tensor's name; tensors are called 'operation:output', "
                 f"such as '{name}:0'"
@@ -554,21 +562,33 @@ def executing_eagerly() -> bool:
 
 @contextmanager
 def name_scope(name: str | None) -> Iterator[str]:
-    """A context whose nodes are called ``name/…``; the name is made unique in the default graph.
+    """A context whose nodes are called ``name/…``; yields the prefix.
 
-    A name that ends in "/" re-enters that scope; None or "" leaves all scopes. Yields the prefix.
+    Inside ``with graph.as_default():`` the name is made unique. A name that ends in "/" re-enters
+    that scope; None or "" leaves all scopes.
+
+    Raises:
+        ArgumentTypeError: `name` is not text.
+        ArgumentError: it is not a valid name.
 
     >>> import minigrad as mg
     >>> with mg.Graph().as_default(), mg.name_scope("layer"):
     ...     mg.constant(1).name
     'layer/Const:0'
     """
+    if name is not None and not isinstance(name, str):
+        raise ArgumentTypeError(f"name_scope takes text or None, got {name!r}")
+    state = STATE.get()
     if not name:
         scope = ""
     elif name.endswith("/"):
         scope = name
+    elif state.graph is not None:
+        scope = state.graph.unique_name(state.scope + name) + "/"
     else:
-        scope = get_default_graph().unique_name(STATE.get().scope + name) + "/"
+        # Eager code may pass here any number of times, so nothing is written down.
+        _check_name(name)
+        scope = f"{state.scope}{name}/"
     with changed(scope=scope):
         yield scope
 
@@ -579,8 +599,11 @@ def control_dependencies(
 ) -> Iterator[None]:
     """A context whose new nodes run after `inputs`; None drops the dependencies of outer contexts.
 
+    Args:
+        inputs: operations and symbolic tensors; a variable stands for its read node.
+
     Raises:
-        ArgumentTypeError: one of them is neither a symbolic tensor nor an operation.
+        ArgumentTypeError: one of them is none of these.
     """
     if inputs is None:
         with changed(control=()):
@@ -589,6 +612,11 @@ def control_dependencies(
     state = STATE.get()
     operations = list(state.control)
     for item in inputs:
+        if isinstance(item, StateOwner):
+            graph = graph_of(item) or state.graph
+            if graph is None:
+                continue  # Eager code has its value already.
+            item = graph.read_node(cast("Variable", item))
         op = item.op if isinstance(item, SymbolicTensor) else item
         if isinstance(op, Tensor):
             continue  # A concrete tensor has been computed already.
@@ -612,9 +640,25 @@ def graph_of_arguments(args: Iterable[Any], kwargs: dict[str, Any]) -> Graph | N
 
 
 def graph_of(item: Any) -> Graph | None:
-    """The graph that an operand belongs to: a symbolic tensor's, or a graph-owned variable's."""
+    """The graph that an operand belongs to: a symbolic tensor's, or a graph-owned variable's.
+
+    Of a list, and of sparse rows, that of the first part that has one.
+    """
     if isinstance(item, SymbolicTensor):
         return item.op.graph
+    if isinstance(item, IndexedSlices):
+        return graph_of([item.values, item.indices, item.like])
+    if isinstance(item, list | tuple):
+        stack = list(item)
+        while stack:
+            part = stack.pop()
+            if isinstance(part, list | tuple):
+                stack.extend(part)
+            elif isinstance(part, Tensor | StateOwner):
+                graph = graph_of(part)
+                if graph is not None:
+                    return graph
+        return None
     graph = getattr(item, "graph", None)
     return graph if isinstance(graph, Graph) else None
 
