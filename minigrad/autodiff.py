@@ -94,7 +94,7 @@ def gradients(
                 f"mg.gradients differentiates for symbolic tensors and variables, got {x!r}"
             )
         check_differentiable(x, "x")
-    nodes = _ancestors([y for y in targets if isinstance(y, SymbolicTensor)])
+    nodes = ancestors([y for y in targets if isinstance(y, SymbolicTensor)])
     with in_graph(graph), name_scope("gradients"):
         seeds = seed(targets, grad_ys)
         found = backward(nodes, seeds, [k for group in keys for k in group])
@@ -107,7 +107,7 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _ancestors(targets: Sequence[SymbolicTensor]) -> list[Operation]:
+def ancestors(targets: Sequence[SymbolicTensor]) -> list[Operation]:
     """The operations that `targets` are computed from, in creation order."""
     seen: set[Operation] = set()
     stack = [t.op for t in targets]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Token
 from types import TracebackType
@@ -10,6 +10,7 @@ from typing import Any
 
 from minigrad.autodiff import (
     Unconnected,
+    ancestors,
     backward,
     check_differentiable,
     collect,
@@ -19,6 +20,7 @@ from minigrad.autodiff import (
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, State, changed
 from minigrad.core.graph import SymbolicTensor
+from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.record import Recorder, key_of
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
@@ -56,12 +58,14 @@ class GradientTape:
         self._persistent = persistent
         self._watch_variables = watch_accessed_variables
         self._token: Token[State] | None = None
+        self._state: State | None = None
 
     def __enter__(self) -> GradientTape:
         if self._token is not None:
             raise StateError("this tape is recording already; use another GradientTape inside it")
         state = STATE.get()
-        self._token = STATE.set(state.replace(tapes=(*state.tapes, self._live())))
+        self._state = state.replace(tapes=(*state.tapes, self._live()))
+        self._token = STATE.set(self._state)
         return self
 
     def __exit__(
@@ -70,9 +74,15 @@ class GradientTape:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._token is not None:
+        if self._token is None or self._state is None:
+            return
+        state, mine = STATE.get(), self._state.tapes[-1]
+        if state is self._state:
             STATE.reset(self._token)
-            self._token = None
+        else:
+            # Blocks that overlap instead of nesting: only this tape stops.
+            STATE.set(state.replace(tapes=tuple([t for t in state.tapes if t is not mine])))
+        self._token = self._state = None
 
     @property
     def recorder(self) -> Recorder:
@@ -160,11 +170,13 @@ class GradientTape:
             NotDifferentiableError: the way leads through an op without a gradient.
         """
         recorder = self._live()
-        targets = [tensor_of(t) for t in flatten(target)]
+        targets = self._targets(recorder, target)
         wanted = flatten(sources)
         upstream = None if output_gradients is None else flatten(output_gradients)
         if any(isinstance(t, SymbolicTensor) for t in targets):
-            return unflatten(sources, _symbolic(targets, wanted, upstream, unconnected))
+            _refuse_captured(recorder, targets, wanted)
+            made = gradients(targets, wanted, upstream, unconnected=unconnected)
+            return unflatten(sources, made)
         keys = [[self._source_key(recorder, x)] for x in wanted]
         if not self._persistent:
             self._recorder = None
@@ -182,6 +194,15 @@ class GradientTape:
                 collect(found, group, x, unconnected) for group, x in zip(keys, wanted, strict=True)
             ]
         return unflatten(sources, results)
+
+    def _targets(self, recorder: Recorder, target: Any) -> list[Tensor]:
+        """The leaves of a nest as tensors; sparse rows become dense on the tape's own record."""
+        leaves = flatten(target)
+        tapes = STATE.get().tapes
+        if recorder in tapes or not any(isinstance(t, IndexedSlices) for t in leaves):
+            return [tensor_of(t) for t in leaves]
+        with changed(tapes=(*tapes, recorder)):
+            return [tensor_of(t) for t in leaves]
 
     def _source_key(self, recorder: Recorder, x: Any) -> int:
         """The key of a source; an error where it cannot have been recorded."""
@@ -227,14 +248,24 @@ def _key_of_target(tensor: Tensor) -> int:
     return tensor._key if isinstance(tensor, ConcreteTensor) else -1
 
 
-def _symbolic(
-    targets: list[Tensor], sources: list[Any], upstream: Any, unconnected: Unconnected
-) -> list[Any]:
-    """The gradient in a graph, refusing sources whose value became a constant there."""
+def _refuse_captured(recorder: Recorder, targets: Sequence[Tensor], sources: Sequence[Any]) -> None:
+    """Raise for a source whose value, or what came of it eagerly, is a constant in the graph."""
+    live: set[int] = set()
     for x in sources:
         if isinstance(x, ConcreteTensor):
             raise GradientError(
                 f"{x!r} is concrete, but the target is symbolic: its value became a constant of "
                 "the graph, and no gradient flows there. Use a Variable or a placeholder"
             )
-    return gradients(targets, sources, upstream, unconnected=unconnected)
+        if isinstance(x, Variable):
+            live.add(x._key)
+    for record in recorder.records:
+        if not live.isdisjoint(record.in_keys):
+            live.update(record.out_keys)
+    for op in ancestors([t for t in targets if isinstance(t, SymbolicTensor)]):
+        if op.type == "Const" and op.attrs["value"].captured in live:
+            raise GradientError(
+                f"the target depends on a variable through the constant {op.name!r}, which was "
+                f"computed before it came into the graph ({op.line}); no gradient flows there. "
+                "Compute it inside the graph"
+            )

@@ -255,3 +255,41 @@ def test_a_sparse_gradient_takes_part_in_arithmetic() -> None:
         step = table.assign_sub(g * 0.5)
         mg.Session().run(step, {rows: [0]})
     np.testing.assert_array_equal(table.numpy(), [[0.5, 0.5], [1, 1], [0, 0]])
+
+
+def test_a_sparse_gradient_can_be_differentiated_again() -> None:
+    table = mg.Variable(np.ones((3, 2)))
+    with mg.GradientTape() as outer:
+        with mg.GradientTape() as inner:
+            y = mg.sum(mg.gather(table, [1, 1]) ** 3)
+        slope = inner.gradient(y, table)
+    assert isinstance(slope, mg.IndexedSlices)
+    curvature = np.asarray(outer.gradient(slope, table))
+    np.testing.assert_array_equal(curvature, [[0, 0], [12, 12], [0, 0]])
+
+
+def test_a_variable_that_reached_a_graph_as_a_constant_is_an_error() -> None:
+    v, w = mg.Variable(2.0), mg.Variable(3.0)
+    with mg.GradientTape(persistent=True) as tape:
+        doubled = v * 2.0
+        with mg.Graph().as_default():
+            y = doubled * w
+    with pytest.raises(errors.GradientError, match="depends on a variable through the constant"):
+        tape.gradient(y, v)
+    (slope,) = [tape.gradient(y, w)]
+    assert mg.Session(graph=y.graph).run(slope) == 4.0
+
+
+def test_tapes_whose_blocks_overlap_stop_one_by_one() -> None:
+    x = mg.asarray(3.0)
+    first, second = mg.GradientTape(), mg.GradientTape()
+    first.__enter__()
+    second.__enter__()
+    first.watch(x)
+    second.watch(x)
+    first.__exit__(None, None, None)
+    y = x * x
+    second.__exit__(None, None, None)
+    z = x * x
+    assert float(second.gradient(y, x)) == 6.0
+    assert float(first.gradient(z, x)) == 0.0
