@@ -22,6 +22,7 @@ from minigrad.ops import (
     indexing,
     logic,
     manipulation,
+    numpy_functions,
     powers,
     products,
     reductions,
@@ -184,6 +185,7 @@ def _min(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
 
 
 METHODS: dict[str, Callable[..., Any]] = {
+    "__array_function__": numpy_functions.dispatch,
     "__getitem__": _getitem,
     "astype": _astype,
     "reshape": _reshape,
