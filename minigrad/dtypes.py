@@ -150,6 +150,8 @@ def as_dtype(value: object) -> DType:
     """
     if isinstance(value, DType):
         return value
+    if value is None:  # To NumPy it means float64.
+        raise DTypeError("None is not a dtype; leave the argument out, or name one")
     if isinstance(value, str) and value in _BY_NAME:
         return _BY_NAME[value]
     if isinstance(value, type) and value in _BY_TYPE:

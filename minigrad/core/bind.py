@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["bind", "bind_all"]
 
 _EMPTY: dict[str, Any] = {}
+#: Numbers below this fit every floating dtype.
+_LARGE = 65504.0
 
 
 def bind(primitive: Primitive[..., Any], /, *inputs: Any, **attrs: Any) -> Tensor:
@@ -100,13 +102,12 @@ def _beside(a: Any, b: Any) -> tuple[ConcreteTensor, ConcreteTensor] | None:
     kind = type(number)
     if (kind is not float and kind is not int) or type(tensor) is not ConcreteTensor:
         return None
+    if not -_LARGE < number < _LARGE:
+        return None  # It may overflow; the general path knows what to do then.
     dtype = tensor._value.dtype
     if dtype.kind != "f":
         return None
-    try:
-        made = ConcreteTensor(np.array(number, dtype))
-    except OverflowError:
-        return None  # The general path fails again, and explains.
+    made = ConcreteTensor(np.array(number, dtype))
     return (made, tensor) if number is a else (tensor, made)
 
 
@@ -177,11 +178,11 @@ def _dispatch(
         if dtype.dtype in primitive.fast_dtypes:
             specs = [x.spec for x in inputs]
             return _add_node(primitive, state, graph, inputs, specs, attrs, name, plain=True)
-    if graph is None:
-        graph = state.graph
     if graph is None and primitive.effect != "pure":
         owner = next((v for v in attrs.values() if isinstance(v, StateOwner)), None)
         graph = None if owner is None else owner.cell.graph
+    if graph is None:
+        graph = state.graph
     operands = [_operand(x, graph) for x in inputs]
     for i, x in enumerate(operands):
         if x is None and not primitive.may_omit(i):
@@ -227,12 +228,12 @@ def _operand(x: Any, graph: Graph | None) -> Any:
         return _read(cast("Variable", x), graph)
     if isinstance(x, IndexedSlices):
         return x.dense()
-    if isinstance(x, list | tuple) and _has_tensor(x):
+    if isinstance(x, list | tuple) and has_tensor(x):
         return primitive_of("Pack")(list(x))
     return ConcreteTensor(array_of(x))
 
 
-def _has_tensor(nested: Sequence[Any]) -> bool:
+def has_tensor(nested: Sequence[Any]) -> bool:
     """Whether a nested list holds tensors or variables, and so must be stacked by an op."""
     stack: list[Any] = list(nested)
     while stack:
@@ -276,8 +277,13 @@ def common_dtype(
     result: DType | None = None
     for dtype in strong:
         result = dtype if result is None else promote_types(result, dtype)
-    for number in weak:
-        result = default_dtype(number) if result is None else weak_dtype(number, result)
+    if result is None:
+        for number in weak:
+            own = default_dtype(number)
+            result = own if result is None else promote_types(result, own)
+    else:
+        for number in weak:
+            result = weak_dtype(number, result)
     if result is None:
         raise DTypeError(f"{primitive.name} needs at least one operand")
     return primitive.accept(result)
@@ -529,11 +535,15 @@ def tensor_of(
     A `dtype` that differs from the value's is reached by a cast within its kind.
     """
     graph = graph or graph_of(value) or STATE.get().graph
+    if value is None:
+        raise ArgumentTypeError("expected a tensor or what converts to one, got None")
     x = _operand(value, graph) if not is_weak(value) else value
     if is_weak(x):
         x = ConcreteTensor(scalar_array(x, dtype or default_dtype(x)))
     elif dtype is not None and x.spec.dtype is not dtype:
-        if isinstance(value, Tensor | StateOwner):
+        if isinstance(value, Tensor | StateOwner | IndexedSlices) or (
+            isinstance(value, list | tuple) and has_tensor(value)
+        ):
             if not np.can_cast(x.spec.dtype.dtype, dtype.dtype, "same_kind"):
                 raise DTypeError(f"expected {dtype}, got {x.spec.dtype}; cast it with mg.astype")
             x = apply(primitive_of("Cast"), (x,), {"dtype": dtype})

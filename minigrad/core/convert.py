@@ -44,6 +44,11 @@ def array_of(value: Any, dtype: DType | None = None) -> Array:
     own = from_numpy(array.dtype)
     if own is string:
         array = array.astype(object)
+        if not _all_text(array):
+            raise ArgumentTypeError(
+                "expected an array of numbers or text, got one of Python objects; give it a "
+                "numeric dtype first: x.astype(float)"
+            )
     elif not array.dtype.isnative:
         array = array.astype(own.dtype)
     return array if dtype is None or own is dtype else cast_array(array, dtype)
@@ -59,7 +64,7 @@ def _from_python(value: Any, dtype: DType | None) -> Array:
         ) from error
     if array.dtype.kind in "US":
         array = np.array(value, object)
-    elif array.dtype == object and not all(isinstance(v, str) for v in array.flat):
+    elif array.dtype == object and not _all_text(array):
         raise ArgumentTypeError(
             f"cannot make a tensor from {type(value).__name__} {value!r:.80}: "
             "expected numbers, text, arrays, or nested lists of equal lengths"
@@ -68,16 +73,21 @@ def _from_python(value: Any, dtype: DType | None) -> Array:
         return cast_array(array, dtype, exact=True)
     if _contains_array(value):
         return array
-    if array.dtype == np.float64:
-        return array.astype(np.float32)
-    if array.dtype == np.complex128:
-        return array.astype(np.complex64)
+    with np.errstate(over="ignore"):
+        if array.dtype == np.float64:
+            return array.astype(np.float32)
+        if array.dtype == np.complex128:
+            return array.astype(np.complex64)
     if array.dtype == np.int64 and (
         not array.size or (array.min() >= -(2**31) and array.max() < 2**31)
     ):
         # An empty list is a list of floats, as in NumPy and TensorFlow; NumPy says so by float64.
         return array.astype(np.int32)
     return array
+
+
+def _all_text(array: Array) -> bool:
+    return all(isinstance(v, str | bytes) for v in array.flat)
 
 
 def _contains_array(value: Any) -> bool:
@@ -104,7 +114,8 @@ def scalar_array(value: bool | int | float | complex, dtype: DType) -> Array:
     if kind is int and dtype.is_bool:
         raise DTypeError(f"expected bool, got the integer {value!r}; write True or False")
     try:
-        return np.array(value, dtype.dtype)
+        with np.errstate(over="ignore"):
+            return np.array(value, dtype.dtype)
     except OverflowError as error:
         raise DTypeError(f"the integer {value} does not fit {dtype}") from error
 

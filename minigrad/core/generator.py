@@ -173,7 +173,7 @@ class Generator(StateOwner):
         self.seeded = seeded
         self.cell = Cell(f"random generator {key}", graph)
         if graph is None:
-            weakref.finalize(self, EAGER.values.pop, self.cell.key, None).atexit = False
+            weakref.finalize(self, EAGER.forget, self.cell.key).atexit = False
 
     @classmethod
     def from_key(

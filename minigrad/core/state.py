@@ -54,6 +54,11 @@ class Store:
         #: locked; an entry whose guard is free is left over and may be replaced.
         self.holders: dict[int, tuple[threading.Lock, int]] = {}
 
+    def forget(self, key: int) -> None:
+        """Drop all that is known of a cell whose owner is gone."""
+        self.values.pop(key, None)
+        self.holders.pop(key, None)
+
 
 #: The values of eager variables and generators, seen by eager code and by every session.
 EAGER = Store()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from minigrad.core.operators import Operators
 from minigrad.dtypes import DType, from_numpy
-from minigrad.errors import GradientError, ShapeError, SymbolicTensorError
+from minigrad.errors import ArgumentError, GradientError, ShapeError, SymbolicTensorError
 from minigrad.shapes import Shape, Spec, show
 
 Array: TypeAlias = NDArray[Any]
@@ -88,7 +88,7 @@ class Tensor(Operators):
     def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
         """The tensor itself; the only device is ``"cpu"``."""
         if device != "cpu" or stream is not None:
-            raise GradientError(f"the only device is 'cpu', got {device!r}")
+            raise ArgumentError(f"the only device is 'cpu', without a stream, got {device!r}")
         return self
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
@@ -133,8 +133,21 @@ class ConcreteTensor(Tensor):
         return view
 
     def item(self) -> Any:
-        """The value of a tensor of one element as a Python number."""
-        return self._value.item()
+        """The value of a tensor of one element as a Python number.
+
+        Raises:
+            ShapeError: it has another number of elements.
+        """
+        return self._single("item()").item()
+
+    def _single(self, what: str) -> Array:
+        """The array, if it has one element."""
+        if self._value.size != 1:
+            raise ShapeError(
+                f"{what} needs a tensor of one element, got shape {show(self.shape)}; "
+                "reduce it first (mg.sum, mg.mean, mg.all, mg.any), or use tolist() or numpy()"
+            )
+        return self._value.reshape(())
 
     def tolist(self) -> Any:
         """The value as nested Python lists."""
@@ -164,16 +177,16 @@ class ConcreteTensor(Tensor):
         return self._value.__dlpack_device__()
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self._single("a truth value"))
 
     def __int__(self) -> int:
-        return int(self._value)
+        return int(self._single("int()"))
 
     def __float__(self) -> float:
-        return float(self._value)
+        return float(self._single("float()"))
 
     def __complex__(self) -> complex:
-        return complex(self._value)
+        return complex(self._single("complex()"))
 
     def __index__(self) -> int:
         return self._value.__index__()
@@ -187,7 +200,7 @@ class ConcreteTensor(Tensor):
         return (self[i] for i in range(len(self._value)))
 
     def __format__(self, spec: str) -> str:
-        return format(self._value.item(), spec) if spec else str(self)
+        return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
         text = np.array2string(self._value, separator=", ", prefix="Tensor(")

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from minigrad.core import record as recording
-from minigrad.core.bind import apply, tensor_of
+from minigrad.core.bind import apply, has_tensor, tensor_of
 from minigrad.core.context import STATE, changed
+from minigrad.core.convert import array_of
 from minigrad.core.graph import GraphKeys, Operation, SymbolicTensor
+from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operators import Operators
 from minigrad.core.registry import primitive_of
 from minigrad.core.state import EAGER, Cell, StateOwner
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.dtypes import DType, DTypeLike, as_dtype
-from minigrad.errors import DTypeError, ShapeError, StateError
+from minigrad.errors import DTypeError, GraphError, ShapeError, StateError
 from minigrad.shapes import Spec, show
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class Variable(Operators, StateOwner):
             self.cell = Cell(f"variable {self.name!r}", None)
             self._spec = first.spec
             EAGER.values[self.cell.key] = np.array(first._value)
-            weakref.finalize(self, EAGER.values.pop, self.cell.key, None).atexit = False
+            weakref.finalize(self, EAGER.forget, self.cell.key).atexit = False
         else:
             self._build(self.graph, initial_value, name, wanted)
 
@@ -197,8 +199,20 @@ class Variable(Operators, StateOwner):
         return self._scatter("ScatterSub", indices, value)
 
     def _fit(self, value: TensorLike) -> Tensor:
-        """A value in the variable's dtype, converted only where nothing but precision is lost."""
-        tensor = tensor_of(value, None if hasattr(value, "dtype") else self.dtype)
+        """A value in the variable's dtype, converted only where nothing but precision is lost.
+
+        Raises:
+            GraphError: it belongs to another graph than the variable.
+            DTypeError: it does not convert.
+        """
+        if not isinstance(value, Tensor | Variable | IndexedSlices) and not has_tensor([value]):
+            return ConcreteTensor(array_of(value, self.dtype))
+        tensor = tensor_of(value)
+        if isinstance(tensor, SymbolicTensor) and self.graph not in (None, tensor.graph):
+            raise GraphError(
+                f"variable {self.name!r} belongs to {self.graph!r}, the value to {tensor.graph!r}; "
+                "build both inside the same `with graph.as_default():`"
+            )
         own = tensor.dtype
         if own is self.dtype:
             return tensor
@@ -214,7 +228,7 @@ class Variable(Operators, StateOwner):
         return cast(Tensor, made)
 
     def _scatter(self, op: str, indices: TensorLike, value: TensorLike) -> Tensor:
-        inputs = (tensor_of(indices), self._fit(value))
+        inputs = (indices, self._fit(value))
         return cast(Tensor, apply(primitive_of(op), inputs, {"variable": self}))
 
     def __repr__(self) -> str:
@@ -247,6 +261,15 @@ class Variable(Operators, StateOwner):
 
     def __int__(self) -> int:
         return int(self.value())
+
+    def __complex__(self) -> complex:
+        return complex(self.value())
+
+    def __index__(self) -> int:
+        return self.value().__index__()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value(), spec) if spec else str(self)
 
     def __len__(self) -> int:
         return len(self.value())
