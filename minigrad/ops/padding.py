@@ -21,8 +21,8 @@ from minigrad.shapes import Dim, Shape, Spec, show
 
 __all__ = ["pad"]
 
-Mode: TypeAlias = Literal["constant", "reflect", "symmetric", "edge"]
-_MODES = ("constant", "reflect", "symmetric", "edge")
+Mode: TypeAlias = Literal["constant", "reflect", "symmetric", "edge", "wrap"]
+_MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
 
 #: (before, after) for each axis; a single pair counts for every axis.
 Widths: TypeAlias = "tuple[tuple[int, int], ...]"
@@ -39,9 +39,11 @@ Widths: TypeAlias = "tuple[tuple[int, int], ...]"
         Sample(rng.normal(size=(2,)), (3, 4), mode="reflect").named("longer than the tensor"),
         Sample(rng.normal(size=(3, 2)), [(2, 1), (1, 2)], mode="symmetric"),
         Sample(rng.normal(size=(3, 2)), [(2, 1), (1, 0)], mode="edge"),
+        Sample(rng.normal(size=(3, 2)), [(2, 1), (1, 3)], mode="wrap"),
         Sample(rng.normal(size=()), np.zeros((0, 2), int)).named("scalar"),
         Sample(rng.normal(size=(0, 2)), [(1, 0), (0, 1)]).named("empty"),
         Sample(np.arange(3), 1),
+        Sample(np.array([True, False]), 1).named("bools"),
     ],
     errors=[
         Fails(ArgumentError, "mode must be", np.ones(2), 1, mode="mirror"),
@@ -66,9 +68,9 @@ def pad(
         pad_width: a pair (before, after) for each axis; one pair or one int for all axes; or an
             integer tensor of such pairs, of shape (rank, 2). Its integers may be scalar tensors.
         mode: what is added: ``"constant"``; ``"reflect"``, the elements mirrored about the
-            outermost one; ``"symmetric"``, mirrored about the border; or ``"edge"``, the
-            outermost element.
-        constant_values: the constant, a scalar.
+            outermost one; ``"symmetric"``, mirrored about the border; ``"edge"``, the outermost
+            element; or ``"wrap"``, the elements from the other end.
+        constant_values: the constant, a scalar; the default also stands for False.
 
     Raises:
         ArgumentError: there is no such mode.
@@ -84,7 +86,9 @@ def pad(
     if mode not in _MODES:
         raise ArgumentError(f"mode must be one of {', '.join(_MODES)}, got {mode!r}")
     widths, given = _width_argument(pad_width)
-    value = constant_values if mode == "constant" else None
+    value: TensorLike | None = constant_values if mode == "constant" else None
+    if type(value) is int and value == 0:
+        value = False  # Python's False takes the dtype of every tensor, its 0 not that of bools.
     return bind(pad, x, value, given, widths=widths, mode=mode)
 
 
@@ -164,6 +168,8 @@ def _sources(length: int, pair: tuple[int, int], mode: str) -> Any:
     i = np.arange(-before, length + after)
     if mode == "edge" or length == 1:
         return np.clip(i, 0, length - 1)
+    if mode == "wrap":
+        return i % length
     if mode == "reflect":
         period = 2 * length - 2
         i = i % period
@@ -229,6 +235,7 @@ def _(c: Ctx) -> Grads:
         Sample(rng.normal(size=(4, 3)), [(1, 1), (1, 0)], mode="reflect"),
         Sample(rng.normal(size=(6,)), (2, 2), mode="symmetric"),
         Sample(rng.normal(size=(4,)), (2, 1), mode="edge"),
+        Sample(rng.normal(size=(7,)), (3, 2), mode="wrap"),
         Sample(rng.normal(size=(2,)), (1, 1)).named("to empty"),
     ],
     errors=[
