@@ -330,6 +330,10 @@ def test_slopes_at_kinks() -> None:
     assert slopes(lambda x: 0.0 * mg.sqrt(x), 0.0) == [0.0]
     assert slopes(mg.hypot, 0.0, 0.0) == [0.0, 0.0]
     assert slopes(mg.atan2, 0.0, 0.0) == [0.0, 0.0]
+    for scale in (1e-200, 1e200):  # The squares of these are 0 and inf.
+        np.testing.assert_allclose(
+            slopes(mg.atan2, 3 * scale, 4 * scale), [0.16 / scale, -0.12 / scale]
+        )
     assert slopes(mg.clip, 1.0, 1.0, 2.0) == [1.0, 0.0, 0.0]
     assert slopes(mg.clip, 3.0, 1.0, 2.0) == [0.0, 0.0, 1.0]
     for function in (mg.floor, mg.ceil, mg.trunc, mg.round):

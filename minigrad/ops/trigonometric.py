@@ -12,7 +12,7 @@ from minigrad.core.samples import Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.ops.elementwise import xdivy
 from minigrad.ops.elementwise_samples import BINARY_REFUSALS, REFUSES_TEXT, binary, unary
-from minigrad.ops.powers import sqrt
+from minigrad.ops.powers import hypot, sqrt
 
 __all__ = [
     "acos",
@@ -267,10 +267,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
 @atan2.gradient(saves=("x1", "x2"))
 def _(c: Ctx) -> Grads:
     (g,), (x1, x2) = c.grads, c.inputs
-    square = x1 * x1 + x2 * x2
+    # Divided twice by the distance: its square may overflow, or vanish, where the slope does not.
+    distance = hypot(x1, x2)
     return (
-        xdivy(g * x2, square) if c.needs[0] else None,
-        -xdivy(g * x1, square) if c.needs[1] else None,
+        xdivy(g * xdivy(x2, distance), distance) if c.needs[0] else None,
+        -xdivy(g * xdivy(x1, distance), distance) if c.needs[1] else None,
     )
 
 
