@@ -8,11 +8,15 @@ from minigrad.core.bind import tensor_of
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
-from minigrad.errors import ShapeError
+from minigrad.errors import IndexOutOfRangeError, ShapeError
 from minigrad.nn.activations import log_softmax
+from minigrad.ops.along_axis import take_along_axis
+from minigrad.ops.broadcasting import expand_dims, squeeze
 from minigrad.ops.elementwise import multiply, negative
-from minigrad.ops.encoding import one_hot
+from minigrad.ops.gathering import gather
+from minigrad.ops.ranges import arange
 from minigrad.ops.reductions import sum as reduce_sum
+from minigrad.ops.shaping import shape as shape_of
 from minigrad.shapes import compatible, show
 
 
@@ -34,6 +38,8 @@ def _probabilities(rng: np.random.Generator) -> Array:
     errors=[
         Fails(ShapeError, "rank", np.zeros(()), 0),
         Fails(ShapeError, "labels", np.zeros((2, 3)), np.array([0, 1, 2])),
+        Fails(IndexOutOfRangeError, "index 3 .* of size 3", np.zeros((2, 3)), np.array([0, 3])),
+        Fails(IndexOutOfRangeError, "index -1", np.zeros((2, 3)), np.array([0, -1])),
     ],
 )
 def softmax_cross_entropy(logits: TensorLike, labels: TensorLike, /) -> Tensor:
@@ -51,6 +57,7 @@ def softmax_cross_entropy(logits: TensorLike, labels: TensorLike, /) -> Tensor:
 
     Raises:
         ShapeError: the labels do not fit the logits.
+        IndexOutOfRangeError: a class number is negative, or not below the number of classes.
 
     >>> import minigrad as mg, minigrad.nn as nn
     >>> nn.softmax_cross_entropy([[0.0, 0.0]], [1]).tolist()
@@ -63,13 +70,13 @@ def softmax_cross_entropy(logits: TensorLike, labels: TensorLike, /) -> Tensor:
     expected = scores.shape
     if targets.dtype.is_integer:
         expected = None if expected is None else expected[:-1]
-        if scores.shape is None or scores.shape[-1] is None:
-            raise ShapeError("softmax_cross_entropy: the number of classes must be known")
     if not compatible(targets.shape, expected):
         raise ShapeError(
             f"softmax_cross_entropy: labels of shape {show(targets.shape)} do not fit logits of "
             f"shape {show(scores.shape)}; expected {show(expected)}"
         )
     if targets.dtype.is_integer:
-        targets = one_hot(targets, scores.shape[-1], dtype=scores.dtype)
+        # Read from a list of the classes, each label is checked; negative ones are refused too.
+        checked = gather(arange(shape_of(scores)[-1]), targets)
+        return negative(squeeze(take_along_axis(log_p, expand_dims(checked, -1)), -1))
     return negative(reduce_sum(multiply(targets, log_p), axis=-1))
