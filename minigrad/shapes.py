@@ -176,11 +176,10 @@ def normalize_axes(axis: int | Sequence[int] | None, rank: int) -> tuple[int, ..
 
 def axis_argument(axis: Any) -> int | tuple[int, ...] | None:
     """An `axis` argument as a hashable attribute: an int, a tuple of ints, or None."""
-    if axis is None:
-        return None
-    if isinstance(axis, Iterable):
-        return tuple(axis_argument_int(a) for a in axis)
-    return axis_argument_int(axis)
+    # A scalar tensor is iterable by its type, but counts as an integer.
+    if axis is None or not isinstance(axis, Iterable) or getattr(axis, "shape", None) == ():
+        return None if axis is None else axis_argument_int(axis)
+    return tuple(axis_argument_int(a) for a in axis)
 
 
 def axis_argument_int(axis: Any) -> int:
