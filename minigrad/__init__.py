@@ -29,6 +29,7 @@ from minigrad.core.variable import *
 from minigrad.dtypes import *
 from minigrad.dtypes import bool_
 from minigrad.gradcheck import *
+from minigrad.namespace import *
 from minigrad.ops import methods
 from minigrad.ops.along_axis import *
 from minigrad.ops.basic import *

@@ -1,0 +1,119 @@
+"""The array API's functions of dtypes, and the namespace's account of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import errors
+
+#: The standard's functions, 2024.12, that are not about arrays being changed in place.
+STANDARD = """
+abs acos acosh add all any arange argmax argmin argsort asarray asin asinh astype atan atan2 atanh
+bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor
+broadcast_arrays broadcast_to can_cast ceil clip concat conj copysign cos cosh count_nonzero
+cumulative_prod cumulative_sum diff divide e empty empty_like equal exp expand_dims expm1 eye
+finfo flip floor floor_divide from_dlpack full full_like greater greater_equal hypot iinfo imag inf
+isdtype isfinite isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not
+logical_or logical_xor matmul matrix_transpose max maximum mean meshgrid min minimum moveaxis
+multiply nan negative newaxis nextafter nonzero not_equal ones ones_like permute_dims pi positive pow
+prod real reciprocal remainder repeat reshape result_type roll round searchsorted sign signbit sin
+sinh sort sqrt square squeeze stack std subtract sum take take_along_axis tan tanh tensordot tile
+tril triu trunc unique_all unique_counts unique_inverse unique_values unstack var vecdot where zeros
+zeros_like bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64
+complex128 __array_api_version__ __array_namespace_info__
+"""
+LINALG = """
+cholesky cross det diagonal eigh eigvalsh inv matmul matrix_norm matrix_power matrix_rank
+matrix_transpose outer pinv qr slogdet solve svd svdvals tensordot trace vecdot vector_norm
+"""
+
+
+def test_the_namespace_has_what_the_standard_has() -> None:
+    xp = mg.asarray([1.0]).__array_namespace__()
+    assert xp is mg
+    assert [name for name in STANDARD.split() if not hasattr(xp, name)] == []
+    assert [name for name in LINALG.split() if not hasattr(xp.linalg, name)] == []
+    assert xp.__array_api_version__ == "2024.12"
+
+
+def test_code_written_for_the_standard_runs() -> None:
+    def standardize(x: Any) -> Any:
+        xp = x.__array_namespace__()
+        if not xp.isdtype(x.dtype, "real floating"):
+            x = xp.astype(x, xp.__array_namespace_info__().default_dtypes()["real floating"])
+        deviation = xp.maximum(xp.std(x, axis=0, keepdims=True), xp.finfo(x.dtype).eps)
+        return (x - xp.mean(x, axis=0, keepdims=True)) / deviation
+
+    x = np.array([[1.0, 2.0], [3.0, 2.0]])
+    np.testing.assert_allclose(standardize(mg.asarray(x)), standardize(x))
+    assert standardize(mg.asarray([[1, 2]])).dtype is mg.float32
+
+
+def test_limits() -> None:
+    for name in ("float16", "float32", "float64"):
+        ours, numpys = mg.finfo(name), np.finfo(name)
+        assert ours.bits == numpys.bits
+        assert ours.dtype == name
+        for field in ("eps", "max", "min", "smallest_normal"):
+            assert getattr(ours, field) == float(getattr(numpys, field))
+            assert type(getattr(ours, field)) is float
+    assert mg.finfo(mg.complex128).dtype is mg.float64
+    assert mg.finfo(mg.asarray([1.0])).bits == 32
+    assert mg.finfo(mg.Variable(1.0)).bits == 32
+    assert mg.iinfo(mg.uint8) == (8, 255, 0, mg.uint8)
+    assert mg.iinfo(np.arange(2)).min == -(2**63)
+    with pytest.raises(errors.DTypeError, match=r"finfo expected a floating .* got int32"):
+        mg.finfo("int32")
+    with pytest.raises(errors.DTypeError, match="iinfo expected an integer dtype, got float32"):
+        mg.iinfo(mg.float32)
+
+
+def test_kinds() -> None:
+    kinds = {
+        "bool": {"bool"},
+        "signed integer": {"int8", "int16", "int32", "int64"},
+        "unsigned integer": {"uint8", "uint16", "uint32", "uint64"},
+        "real floating": {"float16", "float32", "float64"},
+        "complex floating": {"complex64", "complex128"},
+    }
+    info = mg.__array_namespace_info__()
+    for kind, names in kinds.items():
+        assert set(info.dtypes(kind=kind)) == names
+    numeric = set().union(*kinds.values()) - {"bool"}
+    assert set(info.dtypes(kind="numeric")) == numeric
+    assert set(info.dtypes(kind=("bool", "numeric"))) == set(info.dtypes()) == numeric | {"bool"}
+    assert mg.isdtype("int64", mg.int64)
+    assert not mg.isdtype("int64", mg.int32)
+    with pytest.raises(errors.ArgumentError, match=r"one of 'bool', .*got 'floating'"):
+        mg.isdtype(mg.int32, "floating")
+    assert (info.devices(), info.default_device()) == (["cpu"], "cpu")
+    assert info.capabilities()["boolean indexing"]
+    with pytest.raises(errors.ArgumentError, match="only device is 'cpu', got 'cuda'"):
+        info.default_dtypes(device="cuda")
+
+
+def test_casts_and_results() -> None:
+    assert mg.can_cast(mg.int8, mg.int32)
+    assert not mg.can_cast(mg.int32, mg.int8)
+    assert mg.can_cast(mg.asarray([1]), mg.float32)
+    assert not mg.can_cast("string", mg.float32)
+    operands: list[tuple[Any, ...]] = [
+        (mg.asarray([1]), np.float64(2.0)),
+        (mg.asarray([1]), 2.5),
+        (np.ones(1), 3),
+        (mg.Variable(1.0), True),
+        (np.int8([1]), mg.asarray(np.uint8([1]))),
+    ]
+    for a, b in operands:
+        assert mg.result_type(a, b) is mg.add(a, b).dtype
+        assert mg.result_type(b, a) is mg.add(b, a).dtype
+    assert mg.result_type(1, 2.0) is mg.float32
+    assert mg.result_type(mg.int8, mg.int16, mg.float64) is mg.float64
+    with pytest.raises(errors.DTypeError, match="300 does not fit int8"):
+        mg.result_type(mg.int8, 300)
+    with pytest.raises(errors.ArgumentTypeError, match="at least one"):
+        mg.result_type()
