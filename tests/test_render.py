@@ -198,8 +198,9 @@ def test_control_dependencies_are_dashed_and_effects_dotted() -> None:
     with mg.Graph().as_default() as graph:
         x = mg.placeholder("float32", (), name="x")
         count = mg.Variable(0, name="count", trainable=False)
+        one = mg.constant(1)
         with mg.control_dependencies([x.op]):
-            bump = count.assign_add(1)
+            bump = count.assign_add(one)
         y = x * x
         graph.add_effect(y, bump)
     dot = to_dot(y)
