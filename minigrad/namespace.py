@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.core.variable import Variable
+from minigrad.devices import check_device
 from minigrad.dtypes import (
     ALL,
     DType,
@@ -223,7 +224,7 @@ class NamespaceInfo:
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
         """The dtypes of what is made without naming one."""
-        _on_cpu(device)
+        check_device(device)
         return {
             "real floating": float32,
             "complex floating": complex64,
@@ -233,13 +234,8 @@ class NamespaceInfo:
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
         """The dtypes by name, all of them or those of a kind (see `isdtype`)."""
-        _on_cpu(device)
+        check_device(device)
         return {d.name: d for d in ALL if d is not string and (kind is None or isdtype(d, kind))}
-
-
-def _on_cpu(device: str | None) -> None:
-    if device not in (None, "cpu"):
-        raise ArgumentError(f"the only device is 'cpu', got {device!r}")
 
 
 def __array_namespace_info__() -> NamespaceInfo:

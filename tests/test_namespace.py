@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,15 @@ abs acos acosh add all any arange argmax argmin argsort asarray asin asinh astyp
 bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor
 broadcast_arrays broadcast_to can_cast ceil clip concat conj copysign cos cosh count_nonzero
 cumulative_prod cumulative_sum diff divide e empty empty_like equal exp expand_dims expm1 eye
-finfo flip floor floor_divide from_dlpack full full_like greater greater_equal hypot iinfo imag inf
-isdtype isfinite isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not
-logical_or logical_xor matmul matrix_transpose max maximum mean meshgrid min minimum moveaxis
-multiply nan negative newaxis nextafter nonzero not_equal ones ones_like permute_dims pi positive pow
-prod real reciprocal remainder repeat reshape result_type roll round searchsorted sign signbit sin
-sinh sort sqrt square squeeze stack std subtract sum take take_along_axis tan tanh tensordot tile
-tril triu trunc unique_all unique_counts unique_inverse unique_values unstack var vecdot where zeros
-zeros_like bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64
-complex128 __array_api_version__ __array_namespace_info__
+finfo flip floor floor_divide from_dlpack full full_like greater greater_equal hypot iinfo imag
+inf isdtype isfinite isinf isnan less less_equal linspace log log10 log1p log2 logaddexp
+logical_and logical_not logical_or logical_xor matmul matrix_transpose max maximum mean meshgrid
+min minimum moveaxis multiply nan negative newaxis nextafter nonzero not_equal ones ones_like
+permute_dims pi positive pow prod real reciprocal remainder repeat reshape result_type roll round
+searchsorted sign signbit sin sinh sort sqrt square squeeze stack std subtract sum take
+take_along_axis tan tanh tensordot tile tril triu trunc unique_all unique_counts unique_inverse
+unique_values unstack var vecdot where zeros zeros_like bool int8 int16 int32 int64 uint8 uint16
+uint32 uint64 float32 float64 complex64 complex128 __array_api_version__ __array_namespace_info__
 """
 LINALG = """
 cholesky cross det diagonal eigh eigvalsh inv matmul matrix_norm matrix_power matrix_rank
@@ -117,3 +118,27 @@ def test_casts_and_results() -> None:
         mg.result_type(mg.int8, 300)
     with pytest.raises(errors.ArgumentTypeError, match="at least one"):
         mg.result_type()
+
+
+def test_what_makes_tensors_takes_a_device() -> None:
+    x = mg.asarray([1.0, 2.0])
+    makers: list[Callable[..., Any]] = [
+        lambda **k: mg.asarray([1.0], **k),
+        lambda **k: mg.astype(x, "int32", **k),
+        lambda **k: mg.arange(3, **k),
+        lambda **k: mg.empty((2,), **k),
+        lambda **k: mg.empty_like(x, **k),
+        lambda **k: mg.eye(2, **k),
+        lambda **k: mg.from_dlpack(np.ones(2), **k),
+        lambda **k: mg.full((2,), 1.0, **k),
+        lambda **k: mg.full_like(x, 1.0, **k),
+        lambda **k: mg.linspace(0.0, 1.0, 3, **k),
+        lambda **k: mg.ones((2,), **k),
+        lambda **k: mg.ones_like(x, **k),
+        lambda **k: mg.zeros((2,), **k),
+        lambda **k: mg.zeros_like(x, **k),
+    ]
+    for make in makers:
+        assert make(device="cpu").device == "cpu"
+        with pytest.raises(errors.ArgumentError, match="only device is 'cpu', got 'cuda'"):
+            make(device="cuda")

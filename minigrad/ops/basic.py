@@ -14,6 +14,7 @@ from minigrad.core.literal import Literal, constant_spec
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
+from minigrad.devices import check_device
 from minigrad.dtypes import DType, DTypeLike, as_dtype, float32, string
 from minigrad.errors import ArgumentError, DTypeError, FeedError, ShapeError
 from minigrad.shapes import Shape, Spec, as_shape, compatible, merge, show
@@ -183,21 +184,26 @@ def _(c: Ctx) -> Grads:
     ],
     errors=[Fails(DTypeError, "text", np.array(["a"], object), "float32")],
 )
-def astype(x: TensorLike, dtype: DTypeLike, /, *, copy: bool = True) -> Tensor:
+def astype(
+    x: TensorLike, dtype: DTypeLike, /, *, copy: bool = True, device: str | None = None
+) -> Tensor:
     """Cast to another dtype; a float becomes an integer by truncation toward zero.
 
     Args:
         x: a numeric or bool tensor.
         dtype: the new element type.
         copy: accepted for the array API's sake; tensors never change, so no copy is ever seen.
+        device: None or ``"cpu"``.
 
     Raises:
         DTypeError: text is involved.
+        ArgumentError: another device.
 
     >>> import minigrad as mg
     >>> mg.astype([1.8, -1.8], "int32")
     Tensor([ 1, -1], shape=(2,), dtype=int32)
     """
+    check_device(device)
     target = as_dtype(dtype)
     tensor = tensor_of(x)
     if tensor.dtype is target:
@@ -328,7 +334,12 @@ def _(c: Ctx) -> Grads:
 
 
 def asarray(
-    obj: TensorLike, /, *, dtype: DTypeLike | None = None, copy: bool | None = None
+    obj: TensorLike,
+    /,
+    *,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    copy: bool | None = None,
 ) -> Tensor:
     """A tensor from numbers, nested lists, arrays or tensors.
 
@@ -336,17 +347,19 @@ def asarray(
         obj: what to convert. Python floats give float32, ints int32; NumPy arrays keep their
             dtype.
         dtype: element type; by default that of `obj`.
+        device: None or ``"cpu"``.
         copy: NumPy input is copied unless this is False; then the tensor shares its memory, and
             it is up to the caller not to change it.
 
     Raises:
         DTypeError: `obj` does not convert to `dtype` without loss.
-        ArgumentError: `copy=False`, but the conversion needs a copy.
+        ArgumentError: `copy=False`, but the conversion needs a copy; another device.
 
     >>> import minigrad as mg
     >>> mg.asarray([[1.0, 2.0]])
     Tensor([[1., 2.]], shape=(1, 2), dtype=float32)
     """
+    check_device(device)
     wanted = None if dtype is None else as_dtype(dtype)
     if copy is False and not isinstance(obj, Tensor):
         if not isinstance(obj, np.ndarray) or wanted not in (None, as_dtype(obj.dtype)):

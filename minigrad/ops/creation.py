@@ -10,6 +10,7 @@ from minigrad.core.bind import bind, tensor_of
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import ConcreteTensor, Tensor, TensorLike
+from minigrad.devices import check_device
 from minigrad.dtypes import DType, DTypeLike, as_dtype, float32
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.ops.basic import asarray
@@ -26,12 +27,6 @@ from minigrad.ops.sizes import (
 from minigrad.shapes import Spec, element_count, show
 
 __all__ = ["empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "ones", "zeros"]
-
-
-def check_device(device: str | None) -> None:
-    """Raise `ArgumentError` for a device that is not there."""
-    if device not in (None, "cpu"):
-        raise ArgumentError(f"the only device is 'cpu', got {device!r}")
 
 
 def _dtype(dtype: DTypeLike | None) -> DType:

@@ -12,10 +12,10 @@ from minigrad.core.convert import is_weak
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import ConcreteTensor, Tensor, TensorLike
+from minigrad.devices import check_device
 from minigrad.dtypes import DType, DTypeLike, as_dtype
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.ops.basic import asarray, astype
-from minigrad.ops.creation import check_device
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.shaping import size, sum_to_like
 from minigrad.ops.sizes import (

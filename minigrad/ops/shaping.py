@@ -14,6 +14,7 @@ from minigrad.core.bind import bind
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
+from minigrad.devices import check_device
 from minigrad.dtypes import DType, DTypeLike, as_dtype, int64
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.shapes import (
@@ -349,13 +350,19 @@ def _(c: Ctx) -> Grads:
     not_differentiable="the result does not depend on the argument's values",
     samples=[Sample(np.ones((2, 3))), Sample(np.ones(2), dtype="int32")],
 )
-def zeros_like(x: TensorLike, /, *, dtype: DTypeLike | None = None) -> Tensor:
+def zeros_like(
+    x: TensorLike, /, *, dtype: DTypeLike | None = None, device: str | None = None
+) -> Tensor:
     """Zeros of the shape and dtype of `x`, or of `dtype`.
+
+    Raises:
+        ArgumentError: a device other than None and ``"cpu"``.
 
     >>> import minigrad as mg
     >>> mg.zeros_like([1.0, 2.0])
     Tensor([0., 0.], shape=(2,), dtype=float32)
     """
+    check_device(device)
     return bind(zeros_like, x, dtype=None if dtype is None else as_dtype(dtype))
 
 
@@ -376,13 +383,19 @@ def _(x: Spec, *, dtype: DType | None) -> Spec:
     not_differentiable="the result does not depend on the argument's values",
     samples=[Sample(np.zeros((2, 3))), Sample(np.zeros(2), dtype="int32")],
 )
-def ones_like(x: TensorLike, /, *, dtype: DTypeLike | None = None) -> Tensor:
+def ones_like(
+    x: TensorLike, /, *, dtype: DTypeLike | None = None, device: str | None = None
+) -> Tensor:
     """Ones of the shape and dtype of `x`, or of `dtype`.
+
+    Raises:
+        ArgumentError: a device other than None and ``"cpu"``.
 
     >>> import minigrad as mg
     >>> mg.ones_like([1.0, 2.0])
     Tensor([1., 1.], shape=(2,), dtype=float32)
     """
+    check_device(device)
     return bind(ones_like, x, dtype=None if dtype is None else as_dtype(dtype))
 
 
