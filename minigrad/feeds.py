@@ -88,3 +88,12 @@ def _wrong_shape(tensor: SymbolicTensor | Variable, array: Array) -> str:
         if want is not None and got != want
     ]
     return f"{start}: {'; '.join(wrong)}"
+
+
+def missing_feed(op: Operation) -> str:
+    """The message for a placeholder that a run needs and was not fed."""
+    (tensor,) = op.outputs
+    return (
+        f"placeholder {op.name!r} was not fed: this run needs a value for {tensor!r}; "
+        f"pass feed_dict={{{op.name}: …}} (made at {op.line_in_full})"
+    )

@@ -5,6 +5,7 @@ The walks are iterative, so a deeply nested structure cannot exhaust the stack.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -43,8 +44,12 @@ def rebuild(like: Any, parts: list[Any]) -> Any:
         return type(like)(*parts)
     if isinstance(like, list | tuple):
         return type(like)(parts)
-    names = [f.name for f in dataclasses.fields(like)]
-    return dataclasses.replace(like, **dict(zip(names, parts, strict=True)))
+    made = copy.copy(like)
+    for field, part in zip(dataclasses.fields(like), parts, strict=True):
+        # Not through __init__, which may lack a field or refuse other values; nor __setattr__,
+        # which a frozen class refuses.
+        object.__setattr__(made, field.name, part)
+    return made
 
 
 def flatten(value: Any) -> list[Any]:

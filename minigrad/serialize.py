@@ -55,7 +55,6 @@ def to_dict(graph: Graph) -> dict[str, Any]:
         "seed": graph.seed,
         "random_count": graph.random_count,
         "nodes": nodes,
-        "state": list(owners.values()),
         "effects": [
             [t.name, [op.name for op in graph.effects_of(t)]]
             for node in graph.get_operations()
@@ -63,16 +62,17 @@ def to_dict(graph: Graph) -> dict[str, Any]:
             if graph.effects_of(t)
         ],
         "collections": {
-            key: [_member(m) for m in members if _member(m) is not None]
+            key: [made for m in members if (made := _member(m, owners)) is not None]
             for key, members in graph.collections().items()
         },
+        "state": list(owners.values()),  # Last, because all the others add to it.
     }
 
 
-def _member(value: Any) -> list[str] | None:
+def _member(value: Any, owners: dict[int, dict[str, Any]]) -> list[Any] | None:
     """A member of a collection, where it is part of the graph."""
     if isinstance(value, Variable):
-        return ["variable", value.name]
+        return ["variable", _encode_owner(value, owners)]
     if isinstance(value, SymbolicTensor):
         return ["tensor", value.name]
     if isinstance(value, Operation):
@@ -97,9 +97,7 @@ def _encode(value: Any, owners: dict[int, dict[str, Any]], op: Operation) -> Any
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, StateOwner):
-        if value.cell.key not in owners:
-            owners[value.cell.key] = _owner(value)
-        return {"$": "state", "key": value.cell.key}
+        return {"$": "state", "key": _encode_owner(value, owners)}
     if isinstance(value, Spec):
         return {"$": "spec", "shape": _encode(value.shape, owners, op), "dtype": str(value.dtype)}
     if isinstance(value, tuple | list):
@@ -142,6 +140,14 @@ def _encode_array(array: Array) -> dict[str, Any]:
     return data
 
 
+def _encode_owner(value: StateOwner, owners: dict[int, dict[str, Any]]) -> int:
+    """The key of a variable or generator in the data, after writing it there."""
+    key = value.cell.key
+    if key not in owners:
+        owners[key] = _owner(value)
+    return key
+
+
 def _owner(value: StateOwner) -> dict[str, Any]:
     """A variable or random generator."""
     if isinstance(value, Variable):
@@ -175,7 +181,6 @@ class _Loader:
         self.data = data
         self.functions = functions
         self.owners: dict[int, StateOwner] = {}
-        self.variables: dict[str, Variable] = {}
         for entry in data["state"]:
             self.owners[entry["key"]] = self._state(entry)
 
@@ -190,7 +195,6 @@ class _Loader:
         else:
             spec = Spec(tuple(entry["shape"]), as_dtype(entry["dtype"]))
             made = rebuild_variable(entry["name"], spec, entry["trainable"], self.graph, None)
-        self.variables[entry["name"]] = made
         return made
 
     def load(self) -> None:
@@ -213,9 +217,9 @@ class _Loader:
             for member in members:
                 graph.add_to_collection(key, self._member(*member))
 
-    def _member(self, kind: str, name: str) -> Any:
+    def _member(self, kind: str, name: Any) -> Any:
         if kind == "variable":
-            return self.variables[name]
+            return self.owners[name]
         if kind == "tensor":
             return self.graph.get_tensor_by_name(name)
         return self.graph.get_operation_by_name(name)

@@ -12,24 +12,24 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.core.context import STATE, State
-from minigrad.core.graph import Graph, Operation, SymbolicTensor, get_default_graph
-from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.graph import Graph, SymbolicTensor, get_default_graph
 from minigrad.core.state import EAGER, Cell, Slot, Store, Transaction, hold, write_all
-from minigrad.core.tensor import Array, ConcreteTensor, Ghost
+from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 from minigrad.errors import (
     ArgumentError,
-    FailedPreconditionError,
+    ArgumentTypeError,
     FeedError,
-    FetchError,
-    FetchTypeError,
+    FeedTypeError,
     GraphError,
     StateError,
 )
 from minigrad.executor import reference
 from minigrad.executor.plan import Plan
-from minigrad.feeds import feed_key, feed_value
+from minigrad.feeds import feed_key, feed_value, missing_feed
+from minigrad.fetches import Fetches
 from minigrad.nest import flatten, unflatten
+from minigrad.ops.state_ops import current
 
 __all__ = ["Session", "get_default_session"]
 
@@ -69,6 +69,8 @@ class Session:
     ) -> None:
         if executor != "reference":
             raise ArgumentError(f"executor must be 'reference', got {executor!r}")
+        if graph is not None and not isinstance(graph, Graph):
+            raise ArgumentTypeError(f"a session runs a Graph, got {graph!r}")
         self.graph = graph or get_default_graph()
         self.executor = executor
         self.check_numerics = check_numerics
@@ -159,12 +161,16 @@ class Session:
         keys = [feed_key(self.graph, key) for key in feed_list]
         if len(set(keys)) != len(keys):
             raise FeedError("feed_list names a tensor twice")
-        plan, leaves = self._plan(fetches, tuple(keys))
+        compiled = (self.graph.effects_version, *self._plan(fetches, tuple(keys)))
 
         def call(*values: Any) -> Any:
+            nonlocal compiled
             if len(values) != len(keys):
                 raise FeedError(f"expected {len(keys)} values to feed, got {len(values)}")
             self._check_open()
+            if compiled[0] != self.graph.effects_version:
+                compiled = (self.graph.effects_version, *self._plan(fetches, tuple(keys)))
+            _, plan, leaves = compiled
             feeds = {k: feed_value(k, v) for k, v in zip(keys, values, strict=True)}
             results = self._run(plan, leaves, feeds)
             return results[0] if leaves.is_single else unflatten(fetches, results)
@@ -178,7 +184,7 @@ class Session:
             FailedPreconditionError: its initializer has not been run.
         """
         self._check_open()
-        return np.array(self._value(variable, Transaction([self.slot(variable.cell)])))
+        return np.array(current(Transaction([self.slot(variable.cell)]), variable))
 
     def load(self, variable: Variable, value: Any) -> None:
         """Set a variable's value in this session, without any node in the graph.
@@ -202,6 +208,10 @@ class Session:
     # -- the parts of a run ----------------------------------------------------------------
 
     def _convert_feeds(self, feed_dict: Mapping[Any, Any]) -> dict[SymbolicTensor, Array]:
+        if not isinstance(feed_dict, Mapping):
+            raise FeedTypeError(
+                f"feed_dict must be a dictionary of values by tensor, got {feed_dict!r}"
+            )
         feeds: dict[SymbolicTensor, Array] = {}
         for key, value in feed_dict.items():
             tensor = feed_key(self.graph, key)
@@ -210,7 +220,7 @@ class Session:
             feeds[tensor] = feed_value(tensor, value)
         return feeds
 
-    def _plan(self, fetches: Any, feeds: tuple[SymbolicTensor, ...]) -> tuple[Plan, _Leaves]:
+    def _plan(self, fetches: Any, feeds: tuple[SymbolicTensor, ...]) -> tuple[Plan, Fetches]:
         """The plan for these fetches and feeds; made once."""
         graph = self.graph
         items = flatten(fetches)
@@ -224,7 +234,7 @@ class Session:
         found = self._plans.get(key)
         if found is None:
             with graph.lock:
-                leaves = _Leaves(graph, items, single)
+                leaves = Fetches(graph, items, single)
                 plan = Plan(graph, leaves.tensors, leaves.operations, feeds, leaves.variables)
             found = self._plans[key] = (plan, leaves)
             self._notice_growth()
@@ -252,7 +262,7 @@ class Session:
             raise GraphError(f"{cell.label} belongs to {cell.graph!r}, not to {self.graph!r}")
         return Slot(cell, self._store)
 
-    def _run(self, plan: Plan, leaves: _Leaves, feeds: dict[SymbolicTensor, Array]) -> list[Any]:
+    def _run(self, plan: Plan, leaves: Fetches, feeds: dict[SymbolicTensor, Array]) -> list[Any]:
         """Run a plan as a transaction; the caller's own copies of the results."""
         if plan.unfed is not None:
             raise FeedError(missing_feed(plan.unfed))
@@ -260,133 +270,28 @@ class Session:
         if not plan.written:
             transaction = Transaction(slots)
             values = self._execute(plan, feeds, transaction)
-            return self._results(leaves, values, transaction)
+            self._check_unclosed()
+            return leaves.read(values, transaction)
         guard = threading.Lock()
         # Unlocking the guard releases everything held, and `with` cannot lose it to a signal.
         with guard:
             hold([self.slot(cell) for cell in plan.written.values()], guard)
             transaction = Transaction(slots)
             values = self._execute(plan, feeds, transaction)
-            results = self._results(leaves, values, transaction)
-            if self._closed:
-                raise StateError("the session was closed during this run; nothing was assigned")
+            results = leaves.read(values, transaction)
+            self._check_unclosed()
             transaction.commit()
         return results
+
+    def _check_unclosed(self) -> None:
+        """Called at the end of a run."""
+        if self._closed:
+            raise StateError("the session was closed during this run; nothing was assigned")
 
     def _execute(
         self, plan: Plan, feeds: dict[SymbolicTensor, Array], transaction: Transaction
     ) -> list[Array]:
         return reference.execute(plan, feeds, transaction, check_numerics=self.check_numerics)
-
-    def _value(self, variable: Variable, transaction: Transaction) -> Array:
-        value: Array | None = transaction.read(variable.cell)
-        if value is None:
-            raise FailedPreconditionError(
-                f"variable {variable.name!r} was used before it was initialized; run "
-                "mg.global_variables_initializer() in this session first"
-            )
-        return value
-
-    def _results(self, leaves: _Leaves, values: list[Array], transaction: Transaction) -> list[Any]:
-        """What each fetch returns, as copies that nothing else refers to."""
-        by_tensor = dict(zip(leaves.tensors, values, strict=True))
-        return [leaf(self, by_tensor, transaction) for leaf in leaves.readers]
-
-
-def missing_feed(op: Operation) -> str:
-    """The message for a placeholder that a run needs and was not fed."""
-    (tensor,) = op.outputs
-    return (
-        f"placeholder {op.name!r} was not fed: this run needs a value for {tensor!r}; "
-        f"pass feed_dict={{{op.name}: …}} (made at {op.line_in_full})"
-    )
-
-
-def own_copy(value: Array) -> Any:
-    """A value as a fetch returns it: the caller's own array, or a scalar."""
-    if value.ndim:
-        return np.array(value)
-    return value[()]
-
-
-class _Leaves:
-    """What the leaves of a fetch nest need from the graph, and how each makes its result."""
-
-    __slots__ = ("_seen", "is_single", "items", "operations", "readers", "tensors", "variables")
-
-    def __init__(self, graph: Graph, items: list[Any], single: bool) -> None:
-        self.is_single = single
-        #: Kept alive, because plans are cached by identity.
-        self.items = items
-        self.tensors: list[SymbolicTensor] = []
-        self._seen: set[SymbolicTensor] = set()
-        self.operations: list[Operation] = []
-        self.variables: list[Variable] = []
-        self.readers = [self._reader(graph, item) for item in items]
-
-    def _reader(self, graph: Graph, item: Any) -> Callable[..., Any]:
-        if isinstance(item, str):
-            item = _named(graph, item)
-        if isinstance(item, SymbolicTensor):
-            return self._tensor(graph, item)
-        if isinstance(item, Operation):
-            if item.graph is not graph:
-                raise FetchError(f"{item!r} belongs to {item.graph!r}, the session to {graph!r}")
-            self.operations.append(item)
-            return lambda session, values, transaction: None
-        if isinstance(item, Variable):
-            if item.graph not in (None, graph):
-                raise FetchError(f"{item!r} belongs to {item.graph!r}, the session to {graph!r}")
-            self.variables.append(item)
-            return lambda session, values, transaction: own_copy(session._value(item, transaction))
-        if isinstance(item, IndexedSlices):
-            return self._slices(graph, item)
-        if isinstance(item, ConcreteTensor):
-            raise FetchTypeError(f"{item!r} is concrete and has its value already; it needs no run")
-        raise FetchTypeError(
-            f"cannot fetch {item!r} ({type(item).__name__}); expected a tensor, an operation, a "
-            "variable, a name, or a list, tuple, dict or dataclass of these"
-        )
-
-    def _tensor(self, graph: Graph, tensor: SymbolicTensor) -> Callable[..., Any]:
-        if tensor.graph is not graph:
-            raise FetchError(f"{tensor!r} belongs to {tensor.graph!r}, the session to {graph!r}")
-        if tensor not in self._seen:
-            self._seen.add(tensor)
-            self.tensors.append(tensor)
-        return lambda session, values, transaction: own_copy(values[tensor])
-
-    def _slices(self, graph: Graph, slices: IndexedSlices) -> Callable[..., Any]:
-        parts = [slices.values, slices.indices, slices.like]
-        rows, indices, like = [
-            self._tensor(graph, t) if isinstance(t, SymbolicTensor) else _constantly(t)
-            for t in parts
-        ]
-
-        def read(*run: Any) -> IndexedSlices:
-            shape = np.shape(like(*run))
-            dense = Ghost(slices.spec._replace(shape=shape), "IndexedSlices")
-            return IndexedSlices(
-                ConcreteTensor(np.asarray(rows(*run))),
-                ConcreteTensor(np.asarray(indices(*run))),
-                dense,
-            )
-
-        return read
-
-
-def _constantly(value: Any) -> Callable[..., Any]:
-    return lambda session, values, transaction: np.asarray(value)
-
-
-def _named(graph: Graph, name: str) -> SymbolicTensor | Operation:
-    """The tensor (``"x:0"``) or operation (``"x"``) of a name."""
-    try:
-        if ":" in name:
-            return graph.get_tensor_by_name(name)
-        return graph.get_operation_by_name(name)
-    except GraphError as error:
-        raise FetchError(f"cannot fetch {name!r}: {error}") from None
 
 
 def get_default_session() -> Session | None:

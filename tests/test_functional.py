@@ -273,12 +273,18 @@ def test_host_call_without_a_gradient_says_so() -> None:
         mg.grad(lambda x: mg.host_call(np.sin, x, out=((), "float32")))(1.0)
 
 
+def test_python_numbers_and_text_from_a_host_call_take_the_declared_dtype() -> None:
+    assert mg.host_call(lambda: 1.5, out=((), "float32")).dtype == mg.float32
+    with mg.Graph().as_default():
+        assert mg.Session().run(mg.host_call(lambda: "hi", out=((), "string"))) == "hi"
+
+
 def test_host_call_checks_what_comes_back() -> None:
     with mg.Graph().as_default():
         y = mg.host_call(lambda: np.zeros(3), out=((2,), "float64"))
         with pytest.raises(errors.ShapeError, match=r"returned shape \(3,\), `out` says \(2,\)"):
             mg.Session().run(y)
-        z = mg.host_call(lambda: 1, out=((), "float64"))
+        z = mg.host_call(lambda: np.int64(1), out=((), "float64"))
         with pytest.raises(errors.DTypeError, match="returned dtype int64"):
             mg.Session().run(z)
 

@@ -87,6 +87,18 @@ def test_a_loaded_graph_has_the_same_listing_effects_and_collections() -> None:
     assert sess.run(again, {"x:0": 3.0}) == 6.0
 
 
+def test_eager_variables_of_one_name_stay_apart_when_loaded() -> None:
+    a, b, unused = [mg.Variable(x, name="w") for x in (1.0, 2.0, 3.0)]
+    g = mg.Graph()
+    with g.as_default():
+        y = mg.add(a * 10.0, b)
+        for v in (a, b, unused):
+            mg.add_to_collection("weights", v)
+    twin = mg.Graph.from_dict(json.loads(json.dumps(g.to_dict())))
+    assert mg.Session(graph=twin).run(y.name) == 12.0
+    assert [float(v) for v in twin.get_collection("weights")] == [1.0, 2.0, 3.0]
+
+
 def double(x: np.ndarray) -> np.ndarray:
     return 2 * x
 

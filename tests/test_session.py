@@ -74,6 +74,19 @@ def test_any_nest_can_be_fetched(graph: mg.Graph) -> None:
     assert sess.run([]) == []
 
 
+def test_dataclasses_with_derived_or_frozen_fields_can_be_fetched(graph: mg.Graph) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Model:
+        loss: Any
+        twice: Any = dataclasses.field(init=False, default=None)
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "twice", self.loss * 2.0)
+
+    got = mg.Session().run(Model(mg.constant(1.5)))
+    assert (got.loss, got.twice) == (1.5, 3.0)
+
+
 def test_scalars_come_back_as_numpy_scalars_and_arrays_are_the_callers_own(
     graph: mg.Graph,
 ) -> None:
@@ -236,6 +249,46 @@ def test_closing_during_a_run_assigns_nothing(graph: mg.Graph) -> None:
     update = v.assign(closing)
     with pytest.raises(errors.StateError, match="closed during this run"):
         sess.run(update)
+
+
+def test_closing_during_a_run_that_only_reads_says_so_too(graph: mg.Graph) -> None:
+    sess = mg.Session()
+    y = mg.host_call(lambda x: sess.close() or x, mg.constant(1.0), out=((), "float32"))
+    with pytest.raises(errors.StateError, match="closed during this run"):
+        sess.run(y)
+
+
+def test_a_callable_runs_effects_that_were_added_after_it(graph: mg.Graph) -> None:
+    count = mg.Variable(0.0)
+    x = mg.placeholder("float32", ())
+    y = x * 2.0
+    sess = mg.Session()
+    sess.run(mg.global_variables_initializer())
+    double = sess.make_callable(y, [x])
+    assert double(1.0) == 2.0
+    graph.add_effect(y, count.assign_add(1.0))
+    assert double(1.0) == 2.0
+    assert sess.run(count) == 1.0
+
+
+def test_what_a_session_takes_is_checked(graph: mg.Graph) -> None:
+    with pytest.raises(errors.ArgumentTypeError, match="a session runs a Graph"):
+        mg.Session("graph")  # type: ignore[arg-type]
+    with pytest.raises(errors.FeedTypeError, match="must be a dictionary"):
+        mg.Session().run([], [1.0])  # type: ignore[arg-type]
+    with pytest.raises(errors.ArgumentTypeError, match="a name is text"):
+        graph.get_tensor_by_name(3)  # type: ignore[arg-type]
+
+
+def test_a_sparse_gradient_is_fetched_sparse(graph: mg.Graph) -> None:
+    table = mg.Variable(np.ones((4, 2), np.float32))
+    (slope,) = mg.gradients(mg.sum(mg.gather(table, [1, 1]) * 3.0), [table])
+    sess = mg.Session()
+    sess.run(mg.global_variables_initializer())
+    got = sess.run(slope)
+    assert isinstance(got, mg.IndexedSlices)
+    assert got.indices.tolist() == [1, 1]
+    assert np.asarray(got).tolist() == [[0, 0], [6, 6], [0, 0], [0, 0]]
 
 
 def test_a_graph_that_grows_from_run_to_run_is_warned_of_once(graph: mg.Graph) -> None:

@@ -211,6 +211,13 @@ def _check_name(name: str) -> None:
         )
 
 
+def _text(name: object) -> str:
+    """A name that is looked up. Raises `ArgumentTypeError` if it is not text."""
+    if not isinstance(name, str):
+        raise ArgumentTypeError(f"a name is text, got {name!r}")
+    return name
+
+
 class GraphKeys:
     """Names of the standard collections."""
 
@@ -432,14 +439,14 @@ class Graph:
 
     def get_operation_by_name(self, name: str) -> Operation:
         """The operation called `name`. Raises `GraphError` if there is none."""
-        found = self._by_name.get(name)
+        found = self._by_name.get(_text(name))
         if found is None:
             raise GraphError(f"{self!r} has no operation called {name!r}{self._similar(name)}")
         return found
 
     def get_tensor_by_name(self, name: str) -> SymbolicTensor:
         """The tensor called ``"operation:output"``. Raises `GraphError` if there is none."""
-        base, colon, number = name.rpartition(":")
+        base, colon, number = _text(name).rpartition(":")
         if not colon or not number.isdecimal():
             raise GraphError(
                 f"{name!r} is not a tensor's name; tensors are called 'operation:output', "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from minigrad.core.operators import Operators
+from minigrad.core.context import changed
 from minigrad.core.registry import primitive_of
 from minigrad.shapes import Spec, show
 
@@ -59,7 +60,9 @@ class IndexedSlices(Operators):
         return to_dense(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return self.dense().__array__(dtype, copy)
+        # At once, also where a graph is the default: a session's result is to be looked at there.
+        with changed(graph=None):
+            return self.dense().__array__(dtype, copy)
 
     def __repr__(self) -> str:
         return (

@@ -29,7 +29,7 @@ from minigrad.errors import (
 )
 from minigrad.executor.plan import Plan
 from minigrad.executor.reference import AtStart, node_error
-from minigrad.feeds import feed_key, feed_value
+from minigrad.feeds import feed_key, feed_value, missing_feed
 from minigrad.gradcheck.engine import eagerly
 from minigrad.gradcheck.replay import (
     Program,
@@ -41,7 +41,7 @@ from minigrad.gradcheck.replay import (
     widened_host_attrs,
 )
 from minigrad.ops.basic import placeholder
-from minigrad.session import Session, get_default_session, missing_feed
+from minigrad.session import Session, get_default_session
 
 #: The op that carries a gradient rule of the user's own.
 _CUSTOM = "CustomGradient"

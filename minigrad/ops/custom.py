@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.core.bind import bind_all, tensor_of
 from minigrad.core.context import STATE, changed, in_graph
+from minigrad.core.convert import array_of, is_weak
 from minigrad.core.graph import Graph, SymbolicTensor, graph_of_arguments
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.record import Recorder
@@ -204,7 +205,8 @@ def host_call(
         function: takes a read-only array for each input; returns an array, or a list of them.
         inputs: tensors.
         out: ``(shape, dtype)`` of the result, with None for unknown dimensions; or a list of
-            such pairs, and then the call returns a tuple.
+            such pairs, and then the call returns a tuple. A Python number that the function
+            returns takes the dtype given here; arrays must have it.
         gradient: a rule as for primitives: from a `Ctx` (with all inputs and outputs) to the
             gradients of the inputs.
 
@@ -236,8 +238,11 @@ def _(xp: Any, *arrays: Array, function: Any, out: tuple[Spec, ...], gradient: A
     results = list(made) if isinstance(made, list | tuple) else [made]
     if len(results) != len(out):
         raise ArgumentError(f"host_call: expected {len(out)} results, got {len(results)}")
-    # A copy, because the function may keep, and change, what it returned.
-    return [_check_result(np.array(r), spec) for r, spec in zip(results, out, strict=True)]
+    # Copies, because the function may keep, and change, what it returned.
+    return [
+        _check_result(array_of(r, spec.dtype if is_weak(r) else None), spec)
+        for r, spec in zip(results, out, strict=True)
+    ]
 
 
 def _check_result(array: Array, spec: Spec) -> Array:
