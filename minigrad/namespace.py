@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core.tensor import Tensor, TensorLike
+from minigrad.core.tensor import API_VERSIONS, Tensor, TensorLike
 from minigrad.core.variable import Variable
 from minigrad.devices import check_device
 from minigrad.dtypes import (
@@ -41,7 +41,7 @@ __all__ = [
     "result_type",
 ]
 
-__array_api_version__ = "2024.12"
+__array_api_version__ = API_VERSIONS[-1]
 
 _KINDS: dict[str, str] = {
     "bool": "b",

@@ -36,6 +36,9 @@ matrix_transpose outer pinv qr slogdet solve svd svdvals tensordot trace vecdot 
 def test_the_namespace_has_what_the_standard_has() -> None:
     xp = mg.asarray([1.0]).__array_namespace__()
     assert xp is mg
+    assert mg.asarray([1.0]).__array_namespace__(api_version="2022.12") is mg
+    with pytest.raises(errors.ArgumentError, match=r"versions 2021\.12, .*, got '1999\.12'"):
+        mg.asarray([1.0]).__array_namespace__(api_version="1999.12")
     assert [name for name in STANDARD.split() if not hasattr(xp, name)] == []
     assert [name for name in LINALG.split() if not hasattr(xp.linalg, name)] == []
     assert xp.__array_api_version__ == "2024.12"
@@ -142,3 +145,18 @@ def test_what_makes_tensors_takes_a_device() -> None:
         assert make(device="cpu").device == "cpu"
         with pytest.raises(errors.ArgumentError, match="only device is 'cpu', got 'cuda'"):
             make(device="cuda")
+
+
+def test_dlpack_both_ways() -> None:
+    x = mg.asarray([[1.0, 2.0], [3.0, 4.0]])
+    there = np.from_dlpack(x)
+    assert not there.flags.writeable
+    np.testing.assert_array_equal(there, x.numpy())
+    source = np.arange(3)
+    back = mg.from_dlpack(source)
+    source[0] = 9
+    assert back.tolist() == [0, 1, 2]
+    with mg.Graph().as_default():
+        symbolic = mg.placeholder("float32", (2,))
+    with pytest.raises(errors.SymbolicTensorError, match="no memory to share; run it"):
+        np.from_dlpack(symbolic)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.core.context import STATE
 from minigrad.core.operators import Operators
 from minigrad.dtypes import DType, from_numpy
 from minigrad.errors import ArgumentError, GradientError, ShapeError, SymbolicTensorError
@@ -34,6 +35,9 @@ else:
     TensorLike = Any
 
 __all__ = ["Tensor", "TensorLike"]
+
+#: Versions of the array API standard; each extends the ones before.
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
 
 
 class Tensor(Operators):
@@ -92,8 +96,30 @@ class Tensor(Operators):
         return self
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        """The module whose functions follow the array API standard: `minigrad` itself."""
+        """The module whose functions follow the array API standard: `minigrad` itself.
+
+        Raises:
+            ArgumentError: `api_version` is no version up to 2024.12.
+        """
+        if api_version not in (None, *API_VERSIONS):
+            raise ArgumentError(
+                f"minigrad follows the array API's versions {', '.join(API_VERSIONS)}, "
+                f"got {api_version!r}"
+            )
         return sys.modules["minigrad"]
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: Any = None,
+        copy: bool | None = None,
+    ) -> Any:
+        raise symbolic_refusal("there is no memory to share", "run it: mg.Session().run(x)")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.__dlpack__()  # type: ignore[no-any-return]
 
 
 _new_tuple = tuple.__new__
@@ -154,6 +180,12 @@ class ConcreteTensor(Tensor):
         return self._value.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self._key and any([self._key in tape.tracked for tape in STATE.get().tapes]):
+            raise GradientError(
+                "NumPy would make a plain array of a tensor that a tape is recording, and its "
+                "gradient would be lost; use functions of minigrad (mg.stack and mg.asarray take "
+                "lists of tensors), or x.numpy() to take the value on purpose"
+            )
         if dtype is not None and np.dtype(dtype) != self._value.dtype:
             if copy is False:
                 raise ValueError(f"converting {self.dtype} to {dtype} needs a copy")
