@@ -18,9 +18,11 @@ from minigrad.autodiff import *
 from minigrad.checkpointing import *
 from minigrad.core import registry as registry
 from minigrad.core.bind import *
+from minigrad.core.current_graph import *
 from minigrad.core.floating import *
 from minigrad.core.graph import *
 from minigrad.core.indexed_slices import *
+from minigrad.core.operation import *
 from minigrad.core.primitive import *
 from minigrad.core.registry import *
 from minigrad.core.samples import *

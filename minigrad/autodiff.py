@@ -13,8 +13,10 @@ from typing import Any, Literal, TypeAlias
 
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, in_graph
-from minigrad.core.graph import Graph, Operation, SymbolicTensor, name_scope
+from minigrad.core.current_graph import name_scope
+from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.primitive import Ctx, Primitive
 from minigrad.core.record import Node
 from minigrad.core.tensor import Tensor

@@ -9,7 +9,9 @@ from typing import Any
 from minigrad.autodiff import backward, dense
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, changed, in_graph
-from minigrad.core.graph import Graph, SymbolicTensor, control_dependencies, graph_of_arguments
+from minigrad.core.current_graph import control_dependencies, graph_of_arguments
+from minigrad.core.graph import Graph
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.record import EffectLog, Recorder, key_of
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.nest import flatten, unflatten

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.core.convert import array_of, cast_array
-from minigrad.core.graph import Graph, Operation, SymbolicTensor
+from minigrad.core.graph import Graph
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import DTypeError, FeedError, FeedTypeError, GraphError, MinigradError

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.core.graph import Graph, Operation, SymbolicTensor
+from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import Transaction
 from minigrad.core.tensor import Array, ConcreteTensor, Ghost
 from minigrad.core.variable import Variable

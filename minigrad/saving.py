@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as encode
 
-from minigrad.core.graph import GraphKeys, get_default_graph
+from minigrad.core.current_graph import get_default_graph
+from minigrad.core.graph import GraphKeys
 from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable

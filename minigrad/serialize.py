@@ -13,8 +13,9 @@ import numpy as np
 
 from minigrad.core.context import changed
 from minigrad.core.generator import Generator
-from minigrad.core.graph import Graph, Operation, SymbolicTensor
+from minigrad.core.graph import Graph
 from minigrad.core.literal import Literal
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.primitive import Primitive
 from minigrad.core.registry import REGISTRY
 from minigrad.core.state import StateOwner

@@ -12,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.core.context import STATE, State
-from minigrad.core.graph import Graph, SymbolicTensor, get_default_graph
+from minigrad.core.current_graph import get_default_graph
+from minigrad.core.graph import Graph
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.state import EAGER, Cell, Slot, Store, Transaction, hold, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable

@@ -19,8 +19,8 @@ from minigrad.autodiff import (
 )
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, State, changed
-from minigrad.core.graph import SymbolicTensor
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.record import Recorder, key_of
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable

@@ -12,7 +12,7 @@ from typing import Any
 from minigrad.autodiff import check_differentiable, dense, gradients
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, in_graph
-from minigrad.core.graph import graph_of_arguments
+from minigrad.core.current_graph import graph_of_arguments
 from minigrad.core.record import key_of
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable

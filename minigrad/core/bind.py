@@ -15,10 +15,12 @@ import numpy as np
 from minigrad.core import record as recording
 from minigrad.core.context import STATE, State
 from minigrad.core.convert import array_of, is_weak, scalar_array
+from minigrad.core.current_graph import graph_of
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
-from minigrad.core.graph import Graph, Operation, SymbolicTensor, graph_of
+from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.literal import Literal, constant_spec
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.registry import primitive_of
 from minigrad.core.state import Slot, StateOwner, Transaction, eager_slots, hold
 from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor

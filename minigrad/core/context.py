@@ -12,7 +12,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minigrad.core.graph import Graph, Operation
+    from minigrad.core.graph import Graph
+    from minigrad.core.operation import Operation
     from minigrad.core.record import EffectLog, Recorder
 
 

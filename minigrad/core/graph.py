@@ -1,208 +1,33 @@
-"""Graphs: append-only lists of operations, and the symbolic tensors that are their outputs."""
+"""Graphs: append-only lists of operations."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from types import CodeType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from minigrad.core import origin
-from minigrad.core.context import STATE, changed, default_graph
-from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.context import STATE, changed
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.registry import primitive_of
-from minigrad.core.state import StateOwner
-from minigrad.core.tensor import Tensor, symbolic_refusal
-from minigrad.dtypes import DType
 from minigrad.errors import ArgumentError, ArgumentTypeError, FinalizedGraphError, GraphError
-from minigrad.nest import flatten
 from minigrad.shapes import Spec, show
 
 if TYPE_CHECKING:
     from minigrad.core.primitive import Primitive
     from minigrad.core.variable import Variable
 
-__all__ = [
-    "Graph",
-    "GraphKeys",
-    "Operation",
-    "add_to_collection",
-    "control_dependencies",
-    "executing_eagerly",
-    "get_collection",
-    "get_default_graph",
-    "global_variables",
-    "name_scope",
-    "reset_default_graph",
-    "trainable_variables",
-]
+__all__ = ["Graph", "GraphKeys"]
 
 _VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _graph_numbers = itertools.count(1)
 _NO_ATTRS: dict[str, Any] = {}
 
 
-class Operation:
-    """A node of a graph.
-
-    Attributes:
-        graph: the graph it belongs to.
-        name: its unique name there.
-        inputs: the tensors it reads; None for an optional one left out.
-        outputs: the tensors it makes.
-        control_inputs: operations that run before it.
-        index: its position in the graph; inputs and control inputs have smaller ones.
-        attrs: its attributes.
-        forward: the operation whose gradient it helps to compute, or None.
-    """
-
-    __slots__ = (
-        "_code",
-        "_offset",
-        "attrs",
-        "control_inputs",
-        "forward",
-        "graph",
-        "index",
-        "inputs",
-        "name",
-        "outputs",
-        "primitive",
-    )
-
-    graph: Graph
-    primitive: Primitive[..., Any]
-    name: str
-    attrs: dict[str, Any]
-    inputs: tuple[SymbolicTensor | None, ...]
-    outputs: tuple[SymbolicTensor, ...]
-    control_inputs: tuple[Operation, ...]
-    index: int
-    forward: Operation | None
-    _code: CodeType | str
-    _offset: int
-
-    @property
-    def type(self) -> str:
-        """The op, such as ``"MatMul"``."""
-        return self.primitive.op
-
-    @property
-    def in_keys(self) -> tuple[SymbolicTensor | None, ...]:
-        """The inputs; what the backward walk knows them by."""
-        return self.inputs
-
-    @property
-    def out_keys(self) -> tuple[SymbolicTensor, ...]:
-        """The outputs; what the backward walk knows them by."""
-        return self.outputs
-
-    def tensors(self) -> tuple[tuple[Tensor | None, ...], tuple[Tensor, ...]]:
-        """Inputs and outputs."""
-        return self.inputs, self.outputs
-
-    @property
-    def line(self) -> str:
-        """Where the user created it, as ``file.py:12``."""
-        return origin.describe(self._code, self._offset)
-
-    @property
-    def line_in_full(self) -> str:
-        """Where the user created it, with the path and the source text."""
-        return origin.describe_long(self._code, self._offset)
-
-    def __repr__(self) -> str:
-        return f"<minigrad.Operation {self.name!r} type={self.type}>"
-
-
-class SymbolicTensor(Tensor):
-    """One output of an operation of a graph. It has a value only inside a run."""
-
-    __slots__ = ("index", "op", "spec")
-
-    spec: Spec
-
-    def __init__(self, op: Operation, index: int, spec: Spec) -> None:
-        #: The operation that makes it.
-        self.op = op
-        #: Which of the operation's outputs it is.
-        self.index = index
-        self.spec = spec
-
-    @property
-    def name(self) -> str:
-        """``"operation:output"``."""
-        return f"{self.op.name}:{self.index}"
-
-    @property
-    def graph(self) -> Graph:
-        """The graph it belongs to."""
-        return self.op.graph
-
-    def consumers(self) -> list[Operation]:
-        """The operations that read it."""
-        later = self.op.graph.get_operations()[self.op.index + 1 :]
-        return [op for op in later if any(t is self for t in op.inputs)]
-
-    def __repr__(self) -> str:
-        shape = "" if self.spec.shape is None else f"shape={show(self.spec.shape)}, "
-        return f'Tensor("{self.name}", {shape}dtype={self.spec.dtype})'
-
-    def __bool__(self) -> NoReturn:
-        raise symbolic_refusal(
-            "it cannot decide a Python `if`, `while`, `and`, `or` or `not`",
-            "use mg.where(condition, a, b), mg.logical_and and kin, or run it in a Session first",
-        )
-
-    def __iter__(self) -> NoReturn:
-        raise symbolic_refusal(
-            "it cannot be iterated over",
-            "use mg.unstack(x, axis=0) where the length is known, or ops on the whole tensor",
-        )
-
-    def __contains__(self, item: object) -> NoReturn:
-        # Python would turn the refusal of __iter__ into "argument is not iterable".
-        raise symbolic_refusal(
-            "it cannot be searched by `in`", "use mg.any(mg.equal(x, value)), or mg.unstack"
-        )
-
-    def __len__(self) -> int:
-        shape = self.spec.shape
-        if shape and shape[0] is not None:
-            return shape[0]
-        raise symbolic_refusal("its length is not known", "use mg.shape(x)[0]")
-
-    def _no_number(self, *_: Any) -> NoReturn:
-        raise symbolic_refusal(
-            "it cannot become a Python number or a NumPy array",
-            "run it: mg.Session().run(x)",
-        )
-
-    __float__ = __int__ = __complex__ = __index__ = _no_number
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
-        self._no_number()
-
-    def numpy(self) -> NoReturn:
-        """Refused: a symbolic tensor has no value."""
-        self._no_number()
-
-    def __reduce__(self) -> NoReturn:
-        raise GraphError(
-            "a symbolic tensor cannot be pickled or copied; save the graph: Graph.to_dict"
-        )
-
-    def __copy__(self) -> SymbolicTensor:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> SymbolicTensor:
-        return self
-
-
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raise `ArgumentError` unless a node or scope may be called `name`."""
     if not _VALID_NAME.fullmatch(name):
         raise ArgumentError(
@@ -333,7 +158,7 @@ class Graph:
             taken = self._by_name
             count = self._name_counts.get(name)
             if count is None and name not in taken:
-                _check_name(name)
+                check_name(name)
                 self._name_counts[name] = 1
                 taken[name] = None
                 return name
@@ -530,166 +355,3 @@ def listing(graph: Graph) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
     return "\n".join([repr(graph), *[line.rstrip() for line in lines]])
-
-
-# -- functions on the default graph ----------------------------------------------------------
-
-
-def get_default_graph() -> Graph:
-    """The graph of the innermost ``with graph.as_default():``, or the process-wide default."""
-    graph = STATE.get().graph
-    if graph is not None:
-        return graph
-    with default_graph.lock:
-        if default_graph.graph is None:
-            default_graph.graph = Graph("default")
-        return default_graph.graph
-
-
-def reset_default_graph() -> None:
-    """Replace the process-wide default graph by an empty one.
-
-    Raises:
-        GraphError: called inside ``with graph.as_default():``.
-    """
-    if STATE.get().graph is not None:
-        raise GraphError("reset_default_graph() cannot be called inside `with graph.as_default():`")
-    with default_graph.lock:
-        default_graph.graph = None
-
-
-def executing_eagerly() -> bool:
-    """True when ops on concrete tensors compute at once.
-
-    >>> executing_eagerly()
-    True
-    """
-    return STATE.get().graph is None
-
-
-@contextmanager
-def name_scope(name: str | None) -> Iterator[str]:
-    """A context whose nodes are called ``name/…``; yields the prefix.
-
-    Inside ``with graph.as_default():`` the name is made unique. A name that ends in "/" re-enters
-    that scope; None or "" leaves all scopes.
-
-    Raises:
-        ArgumentTypeError: `name` is not text.
-        ArgumentError: it is not a valid name.
-
-    >>> import minigrad as mg
-    >>> with mg.Graph().as_default(), mg.name_scope("layer"):
-    ...     mg.constant(1).name
-    'layer/Const:0'
-    """
-    if name is not None and not isinstance(name, str):
-        raise ArgumentTypeError(f"name_scope takes text or None, got {name!r}")
-    state = STATE.get()
-    if not name:
-        scope = ""
-    elif name.endswith("/"):
-        scope = name
-    elif state.graph is not None:
-        scope = state.graph.unique_name(state.scope + name) + "/"
-    else:
-        # Eager code may pass here any number of times, so nothing is written down.
-        _check_name(name)
-        scope = f"{state.scope}{name}/"
-    with changed(scope=scope):
-        yield scope
-
-
-@contextmanager
-def control_dependencies(
-    inputs: Iterable[Operation | Tensor | Variable] | None,
-) -> Iterator[None]:
-    """A context whose new nodes run after `inputs`; None drops the dependencies of outer contexts.
-
-    Args:
-        inputs: operations and symbolic tensors; a variable stands for its read node.
-
-    Raises:
-        ArgumentTypeError: one of them is none of these.
-    """
-    if inputs is None:
-        with changed(control=()):
-            yield
-        return
-    state = STATE.get()
-    operations = list(state.control)
-    for item in inputs:
-        if isinstance(item, StateOwner):
-            graph = graph_of(item) or state.graph
-            if graph is None:
-                continue  # Eager code has its value already.
-            item = graph.read_node(cast("Variable", item))
-        op = item.op if isinstance(item, SymbolicTensor) else item
-        if isinstance(op, Tensor):
-            continue  # A concrete tensor has been computed already.
-        if not isinstance(op, Operation):
-            raise ArgumentTypeError(
-                f"control_dependencies takes operations and tensors, got {item!r}"
-            )
-        if op not in operations:
-            operations.append(op)
-    with changed(control=tuple(operations)):
-        yield
-
-
-def graph_of_arguments(args: Iterable[Any], kwargs: dict[str, Any]) -> Graph | None:
-    """The graph of the first symbolic tensor or graph-owned variable among some arguments."""
-    for item in flatten([*args, *kwargs.values()]):
-        found = graph_of(item)
-        if found is not None:
-            return found
-    return None
-
-
-def graph_of(item: Any) -> Graph | None:
-    """The graph that an operand belongs to: a symbolic tensor's, or a graph-owned variable's.
-
-    Of a list, and of sparse rows, that of the first part that has one.
-    """
-    if isinstance(item, SymbolicTensor):
-        return item.op.graph
-    if isinstance(item, IndexedSlices):
-        return graph_of([item.values, item.indices, item.like])
-    if isinstance(item, list | tuple):
-        stack = list(item)
-        while stack:
-            part = stack.pop()
-            if isinstance(part, list | tuple):
-                stack.extend(part)
-            elif isinstance(part, Tensor | StateOwner):
-                graph = graph_of(part)
-                if graph is not None:
-                    return graph
-        return None
-    graph = getattr(item, "graph", None)
-    return graph if isinstance(graph, Graph) else None
-
-
-def add_to_collection(key: str, value: Any) -> None:
-    """Append `value` to a collection of the default graph."""
-    get_default_graph().add_to_collection(key, value)
-
-
-def get_collection(key: str, scope: str | None = None) -> list[Any]:
-    """A copy of a collection of the default graph."""
-    return get_default_graph().get_collection(key, scope)
-
-
-def global_variables(scope: str | None = None) -> list[Variable]:
-    """The variables that belong to the default graph."""
-    return get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
-
-
-def trainable_variables(scope: str | None = None) -> list[Variable]:
-    """The trainable variables that belong to the default graph."""
-    return get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
-
-
-def spec_dtype(tensor: Tensor) -> DType:
-    """The dtype of a tensor."""
-    return tensor.spec.dtype

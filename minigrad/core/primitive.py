@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.core import registry
 from minigrad.core.bind import try_fast
 from minigrad.core.context import STATE, in_graph
-from minigrad.core.graph import graph_of_arguments, name_scope
+from minigrad.core.current_graph import graph_of_arguments, name_scope
 from minigrad.core.operators import UFUNCS
 from minigrad.core.samples import Fails, Sample
 from minigrad.dtypes import DType, float32, from_numpy

@@ -13,8 +13,9 @@ from minigrad.core import record as recording
 from minigrad.core.bind import apply, has_tensor, tensor_of
 from minigrad.core.context import STATE, changed
 from minigrad.core.convert import array_of
-from minigrad.core.graph import GraphKeys, Operation, SymbolicTensor
+from minigrad.core.graph import GraphKeys
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.operators import Operators
 from minigrad.core.registry import primitive_of
 from minigrad.core.state import EAGER, Cell, StateOwner

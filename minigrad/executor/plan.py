@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from minigrad.core.graph import Graph, Operation, SymbolicTensor
+from minigrad.core.graph import Graph
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import Cell, cells_of
 from minigrad.core.variable import Variable
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.core.floating import kernel_errstate
-from minigrad.core.graph import Operation, SymbolicTensor
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import Cell, Transaction
 from minigrad.core.tensor import Array
 from minigrad.dtypes import from_numpy

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from minigrad.core.graph import SymbolicTensor
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.scratch import scratch
 from minigrad.core.tensor import Array
 from minigrad.errors import ArgumentError, ArgumentTypeError, GradientError

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.autodiff import dense, gradients
+from minigrad.core.current_graph import global_variables
 from minigrad.core.floating import kernel_errstate
-from minigrad.core.graph import Graph, SymbolicTensor, global_variables
+from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.primitive import Primitive
 from minigrad.core.samples import Sample
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.autodiff import backward, dense
 from minigrad.core.context import State, changed
-from minigrad.core.graph import SymbolicTensor
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.record import Recorder, key_of
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.errors import GradientError, NotDifferentiableError

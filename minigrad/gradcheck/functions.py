@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import changed
-from minigrad.core.graph import SymbolicTensor
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.primitive import Primitive
 from minigrad.core.record import EffectLog
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor

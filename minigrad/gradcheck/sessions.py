@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.core.bind import tensor_of
+from minigrad.core.current_graph import control_dependencies, name_scope
 from minigrad.core.floating import kernel_errstate
-from minigrad.core.graph import Graph, Operation, SymbolicTensor, control_dependencies, name_scope
+from minigrad.core.graph import Graph
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import Transaction, cells_of
 from minigrad.core.tensor import Array, Tensor
 from minigrad.core.variable import Variable

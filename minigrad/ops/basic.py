@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.core.bind import apply, bind, tensor_of
 from minigrad.core.context import in_graph
 from minigrad.core.convert import array_of
-from minigrad.core.graph import get_default_graph
+from minigrad.core.current_graph import get_default_graph
 from minigrad.core.literal import Literal, constant_spec
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample

@@ -6,13 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigrad.core.context import STATE
-from minigrad.core.graph import (
-    Graph,
-    GraphKeys,
-    Operation,
-    SymbolicTensor,
-    get_default_graph,
-)
+from minigrad.core.current_graph import get_default_graph
+from minigrad.core.graph import Graph, GraphKeys
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Sample
 from minigrad.core.tensor import Tensor

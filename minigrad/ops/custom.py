@@ -11,7 +11,9 @@ import numpy as np
 from minigrad.core.bind import bind_all, tensor_of
 from minigrad.core.context import STATE, changed, in_graph
 from minigrad.core.convert import array_of, is_weak
-from minigrad.core.graph import Graph, SymbolicTensor, graph_of_arguments
+from minigrad.core.current_graph import graph_of_arguments
+from minigrad.core.graph import Graph
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.record import Recorder
 from minigrad.core.samples import Fails, Sample

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.core.bind import bind
-from minigrad.core.graph import SymbolicTensor
+from minigrad.core.operation import SymbolicTensor
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Sample
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
-from minigrad.core.graph import Graph, Operation, SymbolicTensor
+from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.record import Recorder
 from minigrad.core.tensor import Tensor
 from minigrad.core.variable import Variable

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from minigrad.core import origin
-from minigrad.core.graph import Graph, Operation, SymbolicTensor
+from minigrad.core.graph import Graph
 from minigrad.core.literal import Literal
+from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.render.picture import (
     Edge,
     EdgeKind,
