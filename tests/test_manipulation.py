@@ -46,6 +46,7 @@ CALLS: list[tuple[str, Any, Any]] = [
     ("flip", lambda x: mg.flip(x, axis=(0, -1)), lambda x: np.flip(x, (0, -1))),
     ("flip all", mg.flip, np.flip),
     ("roll", lambda x: mg.roll(x, (1, -2), axis=(0, 2)), lambda x: np.roll(x, (1, -2), (0, 2))),
+    ("roll alike", lambda x: mg.roll(x, 1, axis=(0, 2)), lambda x: np.roll(x, 1, (0, 2))),
     ("roll all", lambda x: mg.roll(x, 5), lambda x: np.roll(x, 5)),
     (
         "broadcast_to",
@@ -297,6 +298,16 @@ def test_padding_agrees_with_numpy_and_its_gradient_counts_the_copies(data: Any)
     assert_allclose(np.asarray(pull(upstream)[0]), total.reshape(shape), rtol=1e-12, atol=1e-12)
 
 
+def test_a_roll_by_a_number_that_the_run_decides() -> None:
+    with mg.Graph().as_default():
+        x, n = mg.placeholder("float64"), mg.placeholder("uint8", ())
+        y = mg.roll(x, n, axis=-1)
+        slope = mg.gradients(y, x, grad_ys=x)[0]
+        with mg.Session() as session:
+            got, back = session.run([y, slope], {x: [[1.0, 2.0, 3.0]], n: 1})
+    assert (got.tolist(), back.tolist()) == ([[3.0, 1.0, 2.0]], [[2.0, 3.0, 1.0]])
+
+
 def test_the_padded_constant_has_a_gradient_and_the_widths_their_short_forms() -> None:
     value = mg.Variable(2.0)
     with mg.GradientTape() as tape:
@@ -306,6 +317,7 @@ def test_the_padded_constant_has_a_gradient_and_the_widths_their_short_forms() -
     assert mg.pad([[1]], (1, 0)).tolist() == [[0, 0], [0, 1]]
     assert mg.pad([[1]], [(1, 0), (0, 2)]).tolist() == [[0, 0, 0], [1, 0, 0]]
     assert unpad(made, 1).tolist() == [[1]]
+    assert mg.zeros(np.array(2)).tolist() == mg.zeros(mg.asarray(2)).tolist() == [0, 0]
     assert mg.pad([True], (0, 1)).dtype is mg.bool
 
 

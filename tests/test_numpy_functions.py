@@ -147,7 +147,7 @@ def test_a_function_without_a_counterpart_computes_on_values() -> None:
 
 
 def test_where_the_gradient_would_be_lost_the_call_is_refused() -> None:
-    with pytest.raises(errors.ArgumentTypeError, match=r"np.median .*recorded on a tape.*np.asarr"):
+    with pytest.raises(errors.ArgumentTypeError, match=r"np.median .*recorded on a tape.*x\.numpy"):
         mg.grad(lambda x: np.median(x * 2.0))(A)
     with pytest.raises(errors.ArgumentTypeError, match=r"np.linalg.matrix_power .*recorded"):
         mg.grad(lambda x: np.sum(np.linalg.matrix_power(x, 2)))(S)
@@ -160,4 +160,4 @@ def test_where_the_gradient_would_be_lost_the_call_is_refused() -> None:
     # What only looks at values is no loss.
     mg.grad(lambda x: mg.sum(x) if np.allclose(x, A) else mg.sum(-x))(A)
     # And on purpose it may be done.
-    assert mg.grad(lambda x: mg.sum(x) * np.median(np.asarray(x)))(np.ones(3)).tolist() == [1.0] * 3
+    assert mg.grad(lambda x: mg.sum(x) * np.median(x.numpy()))(np.ones(3)).tolist() == [1.0] * 3

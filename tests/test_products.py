@@ -252,6 +252,8 @@ def test_products_along_axes_give_numpys_values(dtype: str) -> None:
     np.testing.assert_allclose(mg.tensordot(a, b, axes=pair), np.tensordot(a, b, pair), **close)
     np.testing.assert_allclose(mg.tensordot(v, v, axes=0), np.tensordot(v, v, 0), **close)
     np.testing.assert_allclose(mg.vecdot(w, v), np.vecdot(w, v), **close)
+    z, one = v + 1j, w - 2j
+    np.testing.assert_allclose(mg.vecdot(one, z), np.vecdot(one, z), **close)
     np.testing.assert_allclose(mg.vecdot(a, w, axis=0), np.sum(a * w, axis=0), **close)
     np.testing.assert_allclose(mg.outer(v, w[0, 0]), np.outer(v, w[0, 0]), **close)
     np.testing.assert_allclose(mg.linalg.kron(a, b), np.kron(a, b), **close)

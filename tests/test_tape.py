@@ -293,3 +293,19 @@ def test_tapes_whose_blocks_overlap_stop_one_by_one() -> None:
     z = x * x
     assert float(second.gradient(y, x)) == 6.0
     assert float(first.gradient(z, x)) == 0.0
+
+
+def test_numpy_cannot_take_a_recorded_tensor_by_mistake() -> None:
+    x = mg.asarray([1.0, 2.0])
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        with pytest.raises(errors.GradientError, match="gradient would be lost"):
+            np.asarray(x)
+        with pytest.raises(errors.GradientError, match=r"x\.numpy\(\)"):
+            np.array([x[0], x[1]])
+        assert x.numpy().tolist() == [1.0, 2.0]
+        assert float(x[0]) == 1.0
+        assert mg.asarray([x[0], 2.0 * x[1]]).shape == (2,)
+        y = mg.sum(mg.constant([x[0] * 2.0, x[1]]))
+    np.testing.assert_array_equal(tape.gradient(y, x), [2.0, 1.0])
+    np.testing.assert_array_equal(np.asarray(x), [1.0, 2.0])

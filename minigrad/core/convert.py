@@ -35,6 +35,8 @@ def array_of(value: Any, dtype: DType | None = None) -> Array:
         raise symbolic_refusal("it cannot become an array", "run it in a Session, or keep to ops")
     if isinstance(value, np.ndarray | np.generic):
         array = np.array(value)
+    elif isinstance(value, ConcreteTensor):
+        array = np.array(value._value)
     elif hasattr(value, "__array__"):
         array = np.array(value.__array__())
     elif hasattr(value, "__dlpack__"):

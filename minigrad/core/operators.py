@@ -93,6 +93,6 @@ class Operators:
             call = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
             raise ArgumentTypeError(
                 f"{call} has no counterpart on tensors with these arguments; "
-                "use the function of the same name in minigrad, or np.asarray(x) for its value"
+                "use the function of the same name in minigrad, or x.numpy() for its value"
             )
         return primitive(*inputs)

@@ -17,6 +17,7 @@ from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
 from minigrad.devices import check_device
 from minigrad.dtypes import DType, DTypeLike, as_dtype, float32, string
 from minigrad.errors import ArgumentError, DTypeError, FeedError, ShapeError
+from minigrad.nest import flatten
 from minigrad.shapes import Shape, Spec, as_shape, compatible, merge, show
 
 __all__ = [
@@ -63,7 +64,10 @@ def constant(
     >>> mg.constant([1, 2])
     Tensor([1, 2], shape=(2,), dtype=int32)
     """
-    array = array_of(value, None if dtype is None else as_dtype(dtype))
+    wanted = None if dtype is None else as_dtype(dtype)
+    if shape is None and any([isinstance(part, ConcreteTensor) for part in flatten(value)]):
+        return tensor_of(value, wanted, name=name)
+    array = array_of(value, wanted)
     if shape is not None:
         array = _filled(array, as_shape(shape))
     return tensor_of(ConcreteTensor(array), name=name)

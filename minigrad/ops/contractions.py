@@ -19,6 +19,7 @@ from minigrad.ops.elementwise import multiply
 from minigrad.ops.manipulation import moveaxis, reshape
 from minigrad.ops.products import matmul
 from minigrad.ops.shaping import shape, sum_to_like
+from minigrad.ops.signs import conj
 from minigrad.shapes import (
     Shape,
     Spec,
@@ -42,8 +43,8 @@ __all__ = ["kron", "outer", "tensordot", "vecdot"]
         Sample(np.arange(3), np.arange(3)).named("integers"),
     ],
     errors=[
-        Fails(ShapeError, "do not multiply", np.ones((2, 3)), np.ones(4)),
-        Fails(ShapeError, "do not multiply", np.ones((2, 3)), np.ones((2, 1))),
+        Fails(ShapeError, r"lengths 3 and 4 .*\(2, 3\) and \(4,\)", np.ones((2, 3)), np.ones(4)),
+        Fails(ShapeError, "lengths 3 and 1", np.ones((2, 3)), np.ones((2, 1))),
         Fails(ShapeError, "negative axis", np.ones((2, 3)), np.ones(3), axis=1),
         Fails(ShapeError, "out of range", np.ones(3), np.ones(()), axis=-1),
     ],
@@ -62,7 +63,7 @@ def vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
     Raises:
         ShapeError: the vectors differ in length, or the other dimensions do not broadcast.
 
-    Complex numbers are not conjugated.
+    Of complex numbers the first vectors are conjugated, as the array API has it.
 
     >>> import minigrad as mg
     >>> mg.vecdot([[1.0, 2.0], [3.0, 4.0]], [1.0, 10.0]).tolist()
@@ -75,9 +76,16 @@ def vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
             f"vecdot needs a negative axis for shapes {show(a.shape)} and {show(b.shape)}, which "
             f"do not have the same known rank; got axis {along}"
         )
-    for rank in ranks:
-        if rank is not None:
-            normalize_axis(along, rank)
+    lengths = [
+        None if t.shape is None else t.shape[normalize_axis(along, len(t.shape))] for t in (a, b)
+    ]
+    if None not in lengths and lengths[0] != lengths[1]:
+        raise ShapeError(
+            f"vecdot needs vectors of one length along axis {along}, got the lengths {lengths[0]} "
+            f"and {lengths[1]} in shapes {show(a.shape)} and {show(b.shape)}"
+        )
+    if a.dtype.is_complex:
+        a = conj(a)
     if along != -1:
         a, b = moveaxis(a, along, -1), moveaxis(b, along, -1)
     rows, columns = expand_dims(a, axis=-2), expand_dims(b, axis=-1)

@@ -11,7 +11,10 @@ from minigrad.core.bind import bind
 from minigrad.core.primitive import Ctx, Grads, primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
-from minigrad.errors import ShapeError
+from minigrad.dtypes import int64
+from minigrad.errors import ArgumentTypeError, ShapeError
+from minigrad.ops.basic import astype
+from minigrad.ops.elementwise import negative
 from minigrad.ops.shaping import reshape_like
 from minigrad.ops.sizes import (
     Sizes,
@@ -354,8 +357,12 @@ def _(c: Ctx) -> Grads:
         Sample(rng.normal(size=(2, 3)), (1, 4), axis=(0, -1)),
         Sample(rng.normal(size=(2, 3)), 1, axis=(0, 1)),
         Sample(rng.normal(size=(0, 3)), 1, axis=0).named("empty"),
+        Sample(rng.normal(size=(2, 3)), np.array([1, -1]), axis=(0, 1)).named("tensor"),
+        Sample(rng.normal(size=(2, 3)), np.array(2, np.uint8)).named("unsigned"),
     ],
+    promote=(0,),
     errors=[
+        Fails(ArgumentTypeError, "shift must", np.ones(2), 1.5),
         Fails(ShapeError, "out of range", np.ones(2), 1, axis=1),
         Fails(ShapeError, "one axis each", np.ones((2, 3)), (1, 2), axis=0),
         Fails(ShapeError, "one axis each", np.ones((2, 3)), (1, 2)),
@@ -366,37 +373,49 @@ def roll(x: TensorLike, /, shift: Any, *, axis: int | Sequence[int] | None = Non
 
     Args:
         x: a tensor.
-        shift: by how many places, to higher indices; an int, or one for each axis.
+        shift: by how many places, to higher indices: an integer for all axes, or one for each;
+            also as a tensor.
         axis: the axes; None shifts the flattened tensor.
 
     Raises:
         ShapeError: an axis is out of range, or the shifts do not match the axes.
+        ArgumentTypeError: a shift is no integer.
 
     >>> import minigrad as mg
     >>> mg.roll([1, 2, 3], 1).tolist()
     [3, 1, 2]
     """
-    return bind(roll, x, shift=axis_argument(shift), axis=axis_argument(axis))
+    shifts, given = sizes_argument(shift, "shift")
+    return bind(roll, x, given, shifts=shifts, axis=axis_argument(axis))
+
+
+def _check_shifts(shifts: Shape, axis: Any) -> None:
+    """Raise `ShapeError` unless there is one shift for all axes, or one for each."""
+    if shifts is not None and len(shifts) != 1:
+        if not isinstance(axis, tuple) or len(axis) != len(shifts):
+            raise ShapeError(f"shifts {show(shifts)} need one axis each, got axis={axis}")
 
 
 @roll.kernel
-def _(xp: Any, x: Array, *, shift: Any, axis: Any) -> Any:
-    if isinstance(shift, tuple) and not (isinstance(axis, tuple) and len(axis) == len(shift)):
-        raise ShapeError(f"shifts {shift} need one axis each, got axis={axis}")
-    return xp.roll(x, shift, axis=axis)
+def _(xp: Any, x: Array, given: Any = None, *, shifts: Sizes | None, axis: Any) -> Any:
+    actual = actual_sizes(shifts, given, "shift")
+    _check_shifts(actual, axis)
+    return xp.roll(x, actual[0] if len(actual) == 1 else actual, axis=axis)
 
 
 @roll.shape
-def _(x: Spec, *, shift: Any, axis: Any) -> Spec:
-    if isinstance(shift, tuple) and not (isinstance(axis, tuple) and len(axis) == len(shift)):
-        raise ShapeError(f"shifts {shift} need one axis each, got axis={axis}")
+def _(x: Spec, given: Spec | None, *, shifts: Sizes | None, axis: Any) -> Spec:
+    _check_shifts(static_sizes(shifts, given, "shift"), axis)
     if x.shape is not None:
         normalize_axes(axis, len(x.shape))
     return Spec(x.shape, x.dtype)
 
 
-@roll.gradient()
+@roll.gradient(saves=("given",))
 def _(c: Ctx) -> Grads:
-    shift = c.attrs.shift
-    back = tuple(-s for s in shift) if isinstance(shift, tuple) else -shift
-    return roll(c.grads[0], back, axis=c.attrs.axis)
+    given = c.inputs[1]
+    if given is None:
+        back: Any = tuple(-s for s in c.attrs.shifts)
+    else:
+        back = negative(astype(given, int64))
+    return roll(c.grads[0], back, axis=c.attrs.axis), None

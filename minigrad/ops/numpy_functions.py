@@ -17,6 +17,7 @@ from minigrad.core.context import STATE
 from minigrad.core.record import key_of
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import ConcreteTensor, Tensor
+from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentTypeError
 from minigrad.nest import flatten, map_structure
 from minigrad.ops import (
@@ -313,7 +314,7 @@ def _recorded(leaf: Any) -> bool:
 
 
 def _value(leaf: Any) -> Any:
-    return np.asarray(leaf) if isinstance(leaf, Tensor | StateOwner) else leaf
+    return leaf.numpy() if isinstance(leaf, Tensor | Variable) else leaf
 
 
 def _refusal(function: NumpyFunction, state: str) -> ArgumentTypeError:
@@ -321,5 +322,5 @@ def _refusal(function: NumpyFunction, state: str) -> ArgumentTypeError:
     return ArgumentTypeError(
         f"{name} has no counterpart on tensors with these arguments, and one of them is {state}, "
         "so computing on its value would lose the gradient; use functions of minigrad, or "
-        "np.asarray(x) to take the value on purpose (mg.host_call in a graph)"
+        "x.numpy() to take the value on purpose (mg.host_call in a graph)"
     )

@@ -59,7 +59,7 @@ def sizes_argument(value: Any, what: str = "shape") -> tuple[Sizes | None, Any]:
         array = value if isinstance(value, np.ndarray) else value._value
         if array.size and array.dtype.kind not in "iu":
             raise DTypeError(f"{what} must be an integer tensor, got {array.dtype}")
-    if isinstance(value, Iterable) and not (isinstance(value, ConcreteTensor) and not value.shape):
+    if isinstance(value, Iterable) and getattr(value, "shape", None) != ():
         items = list(value)
         if any(decided_in_run(v) for v in items):
             return None, primitive_of("Pack")(items)
