@@ -8,6 +8,10 @@ ops compute at once; inside ``with mg.Graph().as_default():`` they add nodes tha
 Tensor(-2., shape=(), dtype=float32)
 """
 
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 # Every module lists its public names in its own `__all__`, so that a new op is written in one file.
 from minigrad import errors as errors
 from minigrad import linalg as linalg
@@ -31,6 +35,7 @@ from minigrad.core.variable import *
 from minigrad.dtypes import *
 from minigrad.dtypes import bool_
 from minigrad.gradcheck import *
+from minigrad.hints import missing as _missing
 from minigrad.namespace import *
 from minigrad.ops import methods
 from minigrad.ops.along_axis import *
@@ -81,6 +86,16 @@ from minigrad.tape import *
 from minigrad.transforms import *
 
 __version__ = "0.1.0"
+
+if not _TYPE_CHECKING:  # A type checker would take it to mean that every name exists.
+
+    def __getattr__(name: str) -> _Any:
+        """`minigrad.nn` and `minigrad.optim`, imported when first used; for others, a hint."""
+        if name in ("nn", "optim"):
+            return _importlib.import_module(f"minigrad.{name}")
+        # Not Python's own suggestion, which knows no names of other libraries.
+        raise AttributeError(_missing(name, globals()))
+
 
 bool = bool_
 #: The array API's constants.

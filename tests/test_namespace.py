@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import errors
+from minigrad import errors, hints
 
 #: The standard's functions, 2024.12, that are not about arrays being changed in place.
 STANDARD = """
@@ -160,3 +161,20 @@ def test_dlpack_both_ways() -> None:
         symbolic = mg.placeholder("float32", (2,))
     with pytest.raises(errors.SymbolicTensorError, match="no memory to share; run it"):
         np.from_dlpack(symbolic)
+
+
+def test_a_name_from_elsewhere_is_answered_with_ours() -> None:
+    with pytest.raises(AttributeError, match=r"here it is mg\.sum\(x, axis=…\)"):
+        mg.reduce_sum  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"did you mean mg\.softplus\?"):
+        mg.softpluss  # type: ignore[attr-defined]
+    assert mg.nn.__name__ == "minigrad.nn"
+    assert not hasattr(mg, "no_such_thing_at_all")
+
+
+def test_every_hint_names_what_exists() -> None:
+    for hint in hints.ELSEWHERE.values():
+        for name in re.findall(r"\bmg\.([a-z_0-9.]+[a-z_0-9])", hint):
+            found = mg
+            for part in name.split("."):
+                found = getattr(found, part)
