@@ -27,7 +27,8 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     Its intermediate results are not kept between the forward and the backward pass; that saves
     memory for one more evaluation. The second evaluation has no effects: it draws the same random
     numbers, sees the same variable values, and assigns nothing. It works lazily and eagerly, also
-    for captured tensors and variables and for higher derivatives.
+    for captured tensors and variables and for higher derivatives. Positional arguments are tensors
+    or nests of them; keyword arguments reach the function as they are.
 
     Source: T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
 
@@ -38,12 +39,13 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(function)
-    def wrapper(*args: Any) -> Any:
-        graph = graph_of_arguments(args, {}) or STATE.get().graph
+    def wrapper(*args: Any, **options: Any) -> Any:
+        graph = graph_of_arguments(args, options) or STATE.get().graph
+        body = functools.partial(function, **options)
         if graph is None:
-            return _eager(function, args)
+            return _eager(body, args)
         with in_graph(graph):
-            return _lazy(function, args, graph)
+            return _lazy(body, args, graph)
 
     return wrapper
 

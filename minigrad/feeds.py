@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,28 @@ from minigrad.errors import DTypeError, FeedError, FeedTypeError, GraphError, Mi
 from minigrad.shapes import compatible, show
 
 
-def feed_key(graph: Graph, key: Any) -> SymbolicTensor:
-    """The tensor that a key of a feed dict means.
+def convert_feeds(graph: Graph, feed_dict: Mapping[Any, Any]) -> dict[SymbolicTensor, Array]:
+    """A feed dict by tensor, with the values as arrays of the right dtype and shape.
+
+    Raises:
+        FeedError: a key or value does not fit, or a tensor is fed twice.
+        FeedTypeError: a key or value is of a wrong type.
+    """
+    if not isinstance(feed_dict, Mapping):
+        raise FeedTypeError(
+            f"feed_dict must be a dictionary of values by tensor, got {feed_dict!r}"
+        )
+    feeds: dict[SymbolicTensor, Array] = {}
+    for key, value in feed_dict.items():
+        for tensor in fed_tensors(graph, key):
+            if tensor in feeds:
+                raise FeedError(f"{tensor.name!r} is fed twice")
+            feeds[tensor] = feed_value(tensor, value)
+    return feeds
+
+
+def fed_tensors(graph: Graph, key: Any) -> list[SymbolicTensor]:
+    """The tensors that a key of a feed dict means: one, or all that read a variable.
 
     Raises:
         FeedError: there is no such tensor in the graph.
@@ -24,18 +45,18 @@ def feed_key(graph: Graph, key: Any) -> SymbolicTensor:
     """
     if isinstance(key, str):
         try:
-            return graph.get_tensor_by_name(key)
+            return [graph.get_tensor_by_name(key)]
         except GraphError as error:
             raise FeedError(f"cannot feed {key!r}: {error}") from None
     if isinstance(key, Variable):
         reads = graph.reads_of(key)
         if not reads:
             raise FeedError(f"cannot feed {key!r}: nothing in {graph!r} reads it")
-        return reads[0]
+        return reads
     if isinstance(key, SymbolicTensor):
         if key.graph is not graph:
             raise FeedError(f"cannot feed {key!r}: it belongs to {key.graph!r}, not to {graph!r}")
-        return key
+        return [key]
     if isinstance(key, Operation):
         raise FeedTypeError(f"cannot feed the operation {key.name!r}; feed one of its outputs")
     if isinstance(key, ConcreteTensor):

@@ -22,13 +22,12 @@ from minigrad.errors import (
     ArgumentError,
     ArgumentTypeError,
     FeedError,
-    FeedTypeError,
     GraphError,
     StateError,
 )
 from minigrad.executor import reference
 from minigrad.executor.plan import Plan
-from minigrad.feeds import feed_key, feed_value, missing_feed
+from minigrad.feeds import convert_feeds, fed_tensors, feed_value, missing_feed
 from minigrad.fetches import Fetches
 from minigrad.nest import flatten, unflatten
 from minigrad.ops.state_ops import current
@@ -128,8 +127,9 @@ class Session:
             fetches: a tensor (gives its value), an operation (is run, gives None), a variable
                 (gives its value after the run), a name of one, or any nest of these.
             feed_dict: values by tensor, variable or name. Any tensor may be fed, not only
-                placeholders. Numbers and lists take the tensor's dtype; arrays convert within
-                their kind (float64 to float32, not float to int).
+                placeholders; feeding a variable feeds all that read it. Numbers and lists take
+                the tensor's dtype; arrays convert within their kind (float64 to float32, not
+                float to int).
 
         Returns:
             A nest like `fetches`: arrays of the caller's own, NumPy scalars for 0-d ones.
@@ -142,7 +142,7 @@ class Session:
             MinigradError: a node failed; the message names it and the line that made it.
         """
         self._check_open()
-        feeds = self._convert_feeds(feed_dict) if feed_dict else {}
+        feeds = convert_feeds(self.graph, feed_dict) if feed_dict else {}
         plan, leaves = self._plan(fetches, tuple(feeds))
         results = self._run(plan, leaves, feeds)
         return results[0] if leaves.is_single else unflatten(fetches, results)
@@ -160,20 +160,21 @@ class Session:
         np.float32(8.0)
         """
         self._check_open()
-        keys = [feed_key(self.graph, key) for key in feed_list]
+        groups = [fed_tensors(self.graph, key) for key in feed_list]
+        keys = tuple([tensor for group in groups for tensor in group])
         if len(set(keys)) != len(keys):
             raise FeedError("feed_list names a tensor twice")
-        compiled = (self.graph.effects_version, *self._plan(fetches, tuple(keys)))
+        compiled = (self.graph.effects_version, *self._plan(fetches, keys))
 
         def call(*values: Any) -> Any:
             nonlocal compiled
-            if len(values) != len(keys):
-                raise FeedError(f"expected {len(keys)} values to feed, got {len(values)}")
+            if len(values) != len(groups):
+                raise FeedError(f"expected {len(groups)} values to feed, got {len(values)}")
             self._check_open()
             if compiled[0] != self.graph.effects_version:
-                compiled = (self.graph.effects_version, *self._plan(fetches, tuple(keys)))
+                compiled = (self.graph.effects_version, *self._plan(fetches, keys))
             _, plan, leaves = compiled
-            feeds = {k: feed_value(k, v) for k, v in zip(keys, values, strict=True)}
+            feeds = {t: feed_value(t, v) for g, v in zip(groups, values, strict=True) for t in g}
             results = self._run(plan, leaves, feeds)
             return results[0] if leaves.is_single else unflatten(fetches, results)
 
@@ -208,19 +209,6 @@ class Session:
         write_all([self.slot(v.cell) for v in arrays], list(arrays.values()))
 
     # -- the parts of a run ----------------------------------------------------------------
-
-    def _convert_feeds(self, feed_dict: Mapping[Any, Any]) -> dict[SymbolicTensor, Array]:
-        if not isinstance(feed_dict, Mapping):
-            raise FeedTypeError(
-                f"feed_dict must be a dictionary of values by tensor, got {feed_dict!r}"
-            )
-        feeds: dict[SymbolicTensor, Array] = {}
-        for key, value in feed_dict.items():
-            tensor = feed_key(self.graph, key)
-            if tensor in feeds:
-                raise FeedError(f"{tensor.name!r} is fed twice")
-            feeds[tensor] = feed_value(tensor, value)
-        return feeds
 
     def _plan(self, fetches: Any, feeds: tuple[SymbolicTensor, ...]) -> tuple[Plan, Fetches]:
         """The plan for these fetches and feeds; made once."""

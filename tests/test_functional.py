@@ -210,6 +210,15 @@ def test_a_checkpointed_function_may_return_what_it_captured() -> None:
     assert float(mg.grad(lambda w: mg.checkpoint(lambda x: w)(1.0))(3.0)) == 1.0
 
 
+def test_options_reach_a_checkpointed_function_as_they_are() -> None:
+    @mg.checkpoint
+    def layer(x: Any, *, scale: Any, activate: bool) -> Any:
+        return scale * (mg.tanh(x) if activate else x)
+
+    run_both(lambda x, s: layer(x, scale=s, activate=True), np.float64(0.5), np.float64(2.0))
+    assert float(mg.grad(lambda s: layer(3.0, scale=s, activate=False))(2.0)) == 3.0
+
+
 def test_the_gradient_of_a_host_call_flows_through_a_checkpoint() -> None:
     calls = []
 

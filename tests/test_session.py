@@ -291,6 +291,16 @@ def test_a_sparse_gradient_is_fetched_sparse(graph: mg.Graph) -> None:
     assert np.asarray(got).tolist() == [[0, 0], [6, 6], [0, 0], [0, 0]]
 
 
+def test_feeding_a_variable_feeds_all_that_read_it(graph: mg.Graph) -> None:
+    v = mg.Variable(1.0)
+    with mg.control_dependencies([mg.no_op()]):
+        late = v * 2.0
+    soon = v * 3.0
+    sess = mg.Session()
+    assert sess.run([late, soon], {v: 5.0}) == [10.0, 15.0]
+    assert sess.make_callable([late, soon], [v])(6.0) == [12.0, 18.0]
+
+
 def test_a_graph_that_grows_from_run_to_run_is_warned_of_once(graph: mg.Graph) -> None:
     sess = mg.Session()
     with pytest.warns(RuntimeWarning, match="has grown between"):

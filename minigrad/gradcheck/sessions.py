@@ -31,7 +31,7 @@ from minigrad.errors import (
 )
 from minigrad.executor.plan import Plan
 from minigrad.executor.reference import AtStart, node_error
-from minigrad.feeds import feed_key, feed_value, missing_feed
+from minigrad.feeds import convert_feeds, missing_feed
 from minigrad.gradcheck.engine import eagerly
 from minigrad.gradcheck.replay import (
     Program,
@@ -86,10 +86,7 @@ class LossReplay:
         variables: Iterable[Any] | None,
     ) -> None:
         self.graph: Graph = loss.graph
-        feeds = {
-            (key := feed_key(self.graph, k)): feed_value(key, v)
-            for k, v in (feed_dict or {}).items()
-        }
+        feeds = convert_feeds(self.graph, feed_dict or {})
         plan = Plan(self.graph, [loss], (), tuple(feeds))
         self._ancestors = _ancestors([loss], feeds)
         needed = _with_writes(_needed([loss], feeds), self._ancestors, feeds)
