@@ -307,9 +307,12 @@ def _refuse(
     )
     if not wanted or not any(y.spec.dtype.is_inexact for y in outputs):
         return
+    reason = node.primitive.not_differentiable or (
+        f"its definition gives none; decorate a rule with @{node.primitive.name}.gradient()"
+    )
     where = f" (node {node.name!r}, {node.line})" if isinstance(node, Operation) else ""
     raise NotDifferentiableError(
-        f"{node.primitive.name} has no gradient{where}: {node.primitive.not_differentiable}; "
+        f"{node.primitive.name} has no gradient{where}: {reason}; "
         "put mg.stop_gradient around it if none should flow"
     )
 

@@ -96,8 +96,9 @@ def _scalar(result: Any) -> Tensor:
     """The result, if it is a scalar. Raises `GradientError` otherwise."""
     if not isinstance(result, Tensor | Variable):
         raise ArgumentTypeError(
-            f"the function must return a scalar tensor, got {type(result).__name__}; "
-            "with has_aux=True it returns (scalar, anything)"
+            f"the function must return a scalar tensor, got {type(result).__name__}. A plain "
+            "number or array has left minigrad (by math.sin, float(x), x.numpy(), …), and its "
+            "gradient with it; with has_aux=True the function returns (scalar, anything)"
         )
     tensor = tensor_of(result)
     if not compatible(tensor.shape, ()):
@@ -185,6 +186,16 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Function]:
     return traced.result, pullback
 
 
+def _sequence(what: str, value: Any) -> tuple[Any, ...]:
+    """One entry an argument of the function. Raises `ArgumentTypeError` for a bare array."""
+    if not isinstance(value, list | tuple):
+        raise ArgumentTypeError(
+            f"{what} must be a tuple with an entry for each argument of the function, such as "
+            f"(x,); got {type(value).__name__}"
+        )
+    return tuple(value)
+
+
 def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """The result, and its derivative in the direction of `tangents`.
 
@@ -200,7 +211,7 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     >>> mg.jvp(lambda x: x * x, (3.0,), (1.0,))
     (Tensor(9., shape=(), dtype=float32), Tensor(6., shape=(), dtype=float32))
     """
-    return _jvp(function, tuple(primals), tuple(tangents))  # type: ignore[no-any-return]
+    return _jvp(function, _sequence("primals", primals), _sequence("tangents", tangents))  # type: ignore[no-any-return]
 
 
 @_joined
@@ -307,7 +318,7 @@ def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     >>> mg.hvp(lambda x: mg.sum(x**3), (x,), (mg.ones(2),))[0].tolist()
     [6.0, 12.0]
     """
-    return _hvp(function, tuple(primals), tuple(tangents))
+    return _hvp(function, _sequence("primals", primals), _sequence("tangents", tangents))
 
 
 @_joined

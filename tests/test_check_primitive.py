@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import errors
 from minigrad.__main__ import main
 from minigrad.core.registry import REGISTRY
 from minigrad.gradcheck.registry_table import print_table
@@ -406,3 +407,53 @@ def test_no_names_mean_all(monkeypatch):
     out = io.StringIO()
     assert print_table(out=out) == 0
     assert [line.split()[0] for line in out.getvalue().splitlines()[1:3]] == ["add", "exp"]
+
+
+def define_again(scale, *, with_gradient=True):
+    @mg.primitive("Again", elementwise=True, accepts="float", samples=[mg.Sample(np.ones(2))])
+    def again(x, /):
+        """A cell of a notebook that is run more than once."""
+        return mg.bind(again, x)
+
+    @again.kernel
+    def _(xp, x):
+        return scale * x
+
+    if with_gradient:
+
+        @again.gradient
+        def _(c):
+            return scale * c.grads[0]
+
+    return again
+
+
+def test_a_definition_that_is_run_again_replaces_the_one_before():
+    lacking = define_again(2.0, with_gradient=False)
+    with pytest.raises(errors.RegistryError, match="neither a gradient nor a reason"):
+        mg.verify()
+    with pytest.raises(errors.NotDifferentiableError, match=r"decorate a rule with @again\."):
+        mg.grad(lambda x: mg.sum(lacking(x)))(np.ones(2))
+    mended = define_again(3.0)
+    mg.verify()
+    assert mg.check_primitive("again").ok
+    assert mg.grad(mended)(2.0) == 3.0
+    mg.registry.unregister(mended)
+
+
+def test_definitions_with_mistakes_are_refused_with_a_reason():
+    with pytest.raises(errors.RegistryError, match="accepts must be one of"):
+        mg.primitive("X", accepts="flt", samples=[])
+    with pytest.raises(errors.RegistryError, match="CamelCase"):
+        mg.primitive("bad name", samples=[])
+    with pytest.raises(errors.RegistryError, match="is defined twice"):
+
+        @mg.primitive("Tanh", samples=[mg.Sample(1.0)])
+        def tanh_too(x, /):
+            """Taken."""
+
+    made = define_again(1.0)
+    made.samples = [np.ones(2)]
+    with pytest.raises(errors.RegistryError, match=r"samples must be mg\.Sample"):
+        mg.check_primitive(made)
+    mg.registry.unregister(made)

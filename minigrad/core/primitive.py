@@ -5,8 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
+from types import MethodType, SimpleNamespace
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    overload,
+)
 
 import numpy as np
 
@@ -35,6 +45,9 @@ Grads: TypeAlias = "Tensor | IndexedSlices | None | Sequence[Tensor | IndexedSli
 
 #: What an op does beside computing. Only pure nodes may be folded or merged.
 Effect: TypeAlias = Literal["pure", "draw", "read", "write", "host"]
+
+#: A gradient rule.
+Rule: TypeAlias = "Callable[[Ctx], Grads]"
 
 #: The dtypes that a primitive computes with. "float" turns integers and bools into float32.
 Accepts: TypeAlias = Literal[
@@ -148,6 +161,12 @@ class Primitive(Generic[P, R]):
     def __reduce__(self) -> tuple[Any, ...]:
         return (registry.primitive_of, (self.op,))
 
+    if not TYPE_CHECKING:  # A type checker would see it in every attribute that holds one.
+
+        def __get__(self, instance: object, owner: type | None = None) -> Any:
+            # As functions do; it also makes help() show the signature.
+            return self if instance is None else MethodType(self, instance)
+
     @property
     def is_composite(self) -> bool:
         """True when the body of ops is all there is."""
@@ -184,9 +203,14 @@ class Primitive(Generic[P, R]):
         self.shape_rule = function
         return function
 
+    @overload
+    def gradient(self, rule: Rule, /) -> Rule: ...
+    @overload
+    def gradient(self, /, *, saves: str | Sequence[str] = ()) -> Callable[[Rule], Rule]: ...
+
     def gradient(
-        self, *, saves: Sequence[str] = ()
-    ) -> Callable[[Callable[[Ctx], Grads]], Callable[[Ctx], Grads]]:
+        self, rule: Rule | None = None, /, *, saves: str | Sequence[str] = ()
+    ) -> Rule | Callable[[Rule], Rule]:
         """Decorate the gradient rule, written in ops: a `Ctx` in, a gradient for each input out.
 
         Args:
@@ -194,14 +218,14 @@ class Primitive(Generic[P, R]):
                 given to `primitive`; ``"outputs"`` for all) whose values the rule reads.
         """
 
-        def put(rule: Callable[[Ctx], Grads]) -> Callable[[Ctx], Grads]:
+        def put(rule: Rule) -> Rule:
             self._once("gradient", self.gradient_rule)
-            self.gradient_rule = rule
-            for name in saves:
+            for name in (saves,) if isinstance(saves, str) else saves:
                 self._save(name)
+            self.gradient_rule = rule
             return rule
 
-        return put
+        return put if rule is None else put(rule)
 
     def _save(self, name: str) -> None:
         self._input_mask = self._output_mask = ()
@@ -299,8 +323,8 @@ class Primitive(Generic[P, R]):
                 break
         result = self.result
         if result is None:
-            if shape == first.shape and first.value is None:
-                return first
+            if shape == first.shape and first.value is None and not _stretched(first, given):
+                return first  # Shared: to the backward walk one spec object means one shape.
             return Spec(shape, first.dtype)
         return Spec(shape, result if isinstance(result, DType) else result(first.dtype))
 
@@ -343,8 +367,28 @@ class Primitive(Generic[P, R]):
         """The samples; those that draw numbers draw the same ones every time."""
         if callable(self.samples):
             seed = np.frombuffer(self.op.encode(), np.uint8)
-            return list(self.samples(np.random.default_rng(seed)))
-        return list(self.samples)
+            made = list(self.samples(np.random.default_rng(seed)))
+        else:
+            made = list(self.samples)
+        for sample in made:
+            if not isinstance(sample, Sample):
+                raise RegistryError(
+                    f"primitive {self.name!r}: samples must be mg.Sample(…) calls, "
+                    f"got {type(sample).__name__}"
+                )
+        return made
+
+
+def _stretched(first: Spec, others: Sequence[Spec]) -> bool:
+    """Whether a run may broadcast an operand to a shape that the static one does not show."""
+    for s in others:
+        if s is first or s.shape == ():
+            continue
+        if s.shape is None or first.shape is None:
+            return True
+        if any(a is b is None for a, b in zip(s.shape[::-1], first.shape[::-1], strict=False)):
+            return True
+    return False
 
 
 @functools.cache
@@ -426,6 +470,13 @@ def primitive(
     Tensor(12., shape=(), dtype=float32)
     >>> mg.registry.unregister(cube)
     """
+
+    if accepts not in get_args(Accepts):
+        raise RegistryError(f"accepts must be one of {get_args(Accepts)}, got {accepts!r}")
+    if effect not in get_args(Effect):
+        raise RegistryError(f"effect must be one of {get_args(Effect)}, got {effect!r}")
+    if not op.isidentifier():
+        raise RegistryError(f"an op is named in CamelCase, without spaces or signs, got {op!r}")
 
     def put(public: Callable[P, R]) -> Primitive[P, R]:
         made = Primitive(

@@ -180,7 +180,7 @@ class ConcreteTensor(Tensor):
         return self._value.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self._key and any([self._key in tape.tracked for tape in STATE.get().tapes]):
+        if self._key and any(self._key in tape.tracked for tape in STATE.get().tapes):
             raise GradientError(
                 "NumPy would make a plain array of a tensor that a tape is recording, and its "
                 "gradient would be lost; use functions of minigrad (mg.stack and mg.asarray take "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigrad.core.primitive import Primitive
+from minigrad.core.registry import primitive_of
 from minigrad.gradcheck.contracts import (
     check_errors,
     check_kernels,
@@ -75,7 +76,7 @@ def check_gradients(primitive: Primitive[..., Any]) -> PrimitiveReport:
     return _report(primitive, found.samples, found.first, found.second, problems, found.exceptions)
 
 
-def check_primitive(primitive: Primitive[..., Any]) -> PrimitiveReport:
+def check_primitive(primitive: Primitive[..., Any] | str) -> PrimitiveReport:
     """Check a primitive or composite on its samples: for one's own before they are registered.
 
     Checked are: gradients at orders one and two against central differences in float64 (relative
@@ -93,6 +94,8 @@ def check_primitive(primitive: Primitive[..., Any]) -> PrimitiveReport:
     >>> report.ok, report.first < 1e-7, report.second < 1e-5
     (True, True, True)
     """
+    if isinstance(primitive, str):
+        primitive = primitive_of(primitive)
     report = check_gradients(primitive)
     if report.samples == 0:
         return report

@@ -65,7 +65,7 @@ def constant(
     Tensor([1, 2], shape=(2,), dtype=int32)
     """
     wanted = None if dtype is None else as_dtype(dtype)
-    if shape is None and any([isinstance(part, ConcreteTensor) for part in flatten(value)]):
+    if shape is None and any(isinstance(part, ConcreteTensor) for part in flatten(value)):
         return tensor_of(value, wanted, name=name)
     array = array_of(value, wanted)
     if shape is not None:
