@@ -184,6 +184,36 @@ def test_a_session_gives_what_eager_code_gives(
         np.testing.assert_array_equal(t, g)
 
 
+def test_what_two_unknown_shapes_make_is_none_of_the_two() -> None:
+    with mg.Graph().as_default() as graph:
+        p, q = (mg.placeholder("float64", (None,)) for _ in range(2))
+        product = q * (q + p)
+        slopes = mg.gradients(product, [p, q])
+    with mg.Session(graph=graph) as session:
+        longer = session.run(slopes, {p: [1.0, 2.0], q: [3.0]})
+        assert [s.tolist() for s in longer] == [[3.0, 3.0], [15.0]]
+        shorter = session.run(slopes, {p: [1.0], q: [3.0, 4.0]})
+        assert [s.tolist() for s in shorter] == [[7.0], [7.0, 9.0]]
+
+
+@settings(max_examples=60)
+@given(cases())
+def test_tensors_that_share_a_spec_have_the_same_shape_in_every_run(
+    case: tuple[Program, list[np.ndarray], list[tuple[int | None, ...]]],
+) -> None:
+    # The backward walk relies on it: where specs are one object, nothing is summed.
+    program, arrays, static = case
+    with mg.Graph().as_default() as graph:
+        inputs = [mg.placeholder("float64", shape, name="x") for shape in static]
+        mg.gradients(replay(program, inputs), inputs)
+    tensors = [tensor for op in graph.get_operations() for tensor in op.outputs]
+    with mg.Session(graph=graph) as session:
+        values = session.run(tensors, dict(zip(inputs, arrays, strict=True)))
+    shapes: dict[int, Shape] = {}
+    for tensor, value in zip(tensors, values, strict=True):
+        assert shapes.setdefault(id(tensor.spec), np.shape(value)) == np.shape(value), tensor
+
+
 @settings(max_examples=60)
 @given(programs())
 def test_every_gradient_is_that_of_central_differences(
@@ -227,3 +257,15 @@ def test_values_may_be_fed_anywhere(
     with mg.Session(graph=graph) as session:
         value, whole = session.run([inside, loss], feeds)
         assert session.run(loss, {**feeds, inside: value}) == whole
+
+
+def test_operands_that_only_a_run_shows_to_be_stretched_get_gradients_of_their_shape() -> None:
+    with mg.Graph().as_default() as graph:
+        x, y = (mg.placeholder("float64", (None,)) for _ in range(2))
+        total = mg.tanh(x + mg.sin(x + y))  # Statically all of this has the shape (?,).
+        slopes = mg.gradients(total, [x, y])
+    ours = mg.Session(graph=graph).run(slopes, {x: [0.3], y: [0.1, 0.2]})
+    inner = 0.3 + np.array([0.1, 0.2])
+    outer = 1 / np.cosh(0.3 + np.sin(inner)) ** 2
+    np.testing.assert_allclose(ours[0], [np.sum(outer * (1 + np.cos(inner)))], rtol=1e-14)
+    np.testing.assert_allclose(ours[1], outer * np.cos(inner), rtol=1e-14)
