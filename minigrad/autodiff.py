@@ -28,6 +28,7 @@ from minigrad.errors import (
     MinigradError,
     NotDifferentiableError,
 )
+from minigrad.ops.creation import zeros
 from minigrad.ops.elementwise import add
 from minigrad.ops.joining import concat
 from minigrad.ops.shaping import ones_like, sum_to_like, zeros_like
@@ -169,6 +170,8 @@ def seed(targets: Sequence[Tensor], grad_ys: Any) -> list[tuple[Tensor, Gradient
 
 def collect(found: dict[Any, Gradient], keys: list[Any], x: Any, unconnected: Unconnected) -> Any:
     """The gradient for one source, summed over its keys, or what stands for none."""
+    if unconnected not in ("zero", "none", "error"):
+        raise ArgumentError(f"unconnected must be 'zero', 'none' or 'error', got {unconnected!r}")
     total: Gradient | None = None
     for key in keys:
         g = found.get(key)
@@ -180,9 +183,8 @@ def collect(found: dict[Any, Gradient], keys: list[Any], x: Any, unconnected: Un
         return None
     if unconnected == "error":
         raise GradientError(f"the result does not depend on {x!r}")
-    if unconnected != "zero":
-        raise ArgumentError(f"unconnected must be 'zero', 'none' or 'error', got {unconnected!r}")
-    return zeros_like(x)
+    # A variable is not read for its shape, because it may not be initialized yet.
+    return zeros(x.shape, dtype=x.dtype) if isinstance(x, Variable) else zeros_like(x)
 
 
 def accumulate(a: Gradient, b: Gradient) -> Gradient:

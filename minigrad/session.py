@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -114,6 +114,11 @@ class Session:
         if self._closed:
             raise StateError("this session is closed; make a new one with mg.Session()")
 
+    def __reduce__(self) -> NoReturn:
+        raise StateError(
+            "a session cannot be pickled or copied; mg.save writes its variables to a file"
+        )
+
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<minigrad.Session of {self.graph!r}, {state}>"
@@ -142,7 +147,7 @@ class Session:
             MinigradError: a node failed; the message names it and the line that made it.
         """
         self._check_open()
-        feeds = convert_feeds(self.graph, feed_dict) if feed_dict else {}
+        feeds = {} if feed_dict is None else convert_feeds(self.graph, feed_dict)
         plan, leaves = self._plan(fetches, tuple(feeds))
         results = self._run(plan, leaves, feeds)
         return results[0] if leaves.is_single else unflatten(fetches, results)

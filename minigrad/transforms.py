@@ -6,6 +6,7 @@ They work on concrete tensors at once, and on symbolic ones by adding nodes; so 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,8 +44,11 @@ class _Traced:
         self.single = isinstance(argnums, int)
         full = list(args)
         # Fresh identities: a tensor passed twice must be told apart.
+        given = flatten([args[i] for i in self.positions])
+        counts = Counter([x._key for x in given if isinstance(x, Variable)])
+        repeated = {key for key, count in counts.items() if count > 1}
         for i in self.positions:
-            full[i] = map_structure(_fresh, args[i])
+            full[i] = map_structure(lambda x: _fresh(x, repeated), args[i])
         chosen = [full[i] for i in self.positions]
         self.arguments: Any = chosen[0] if self.single else tuple(chosen)
         self.sources = flatten(self.arguments)
@@ -66,9 +70,9 @@ class _Traced:
         return map_structure(dense, made)
 
 
-def _fresh(x: Any) -> Any:
-    """An argument as a tensor (or variable) with an identity of its own."""
-    if isinstance(x, Variable):
+def _fresh(x: Any, repeated: set[int]) -> Any:
+    """An argument as a tensor with an identity of its own; a variable only if passed twice."""
+    if isinstance(x, Variable) and x._key not in repeated:
         return x
     tensor = tensor_of(x)
     if not isinstance(tensor, ConcreteTensor):

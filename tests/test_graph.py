@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from typing import Any
 
@@ -154,6 +156,28 @@ def test_gradients_of_unconnected_and_intermediate_tensors(graph: mg.Graph) -> N
     assert mg.Session().run(g, {x: 1.0}) == 14.0
     with pytest.raises(errors.ArgumentError, match="as many grad_ys"):
         mg.gradients(y, [x], [1.0, 2.0])
+
+
+def test_the_zero_gradient_of_a_variable_needs_no_initializer(graph: mg.Graph) -> None:
+    used, unused = mg.Variable(1.0), mg.Variable([2.0, 3.0])
+    slopes = mg.gradients(used * 2.0, [unused])
+    sess = mg.Session()
+    sess.run(used.initializer)
+    assert sess.run(slopes[0]).tolist() == [0.0, 0.0]
+    with pytest.raises(errors.ArgumentError, match="unconnected must be"):
+        mg.gradients(used * 2.0, [used], unconnected="nought")  # type: ignore[arg-type]
+
+
+def test_parts_of_a_graph_are_not_copied_or_pickled(graph: mg.Graph) -> None:
+    x = mg.placeholder("float32", ())
+    for part in (x, x.op):
+        assert copy.copy(part) is part
+        assert copy.deepcopy({"part": part})["part"] is part
+    for thing in (x, x.op, graph):
+        with pytest.raises(errors.GraphError, match="cannot be pickled"):
+            pickle.dumps(thing)
+    with pytest.raises(errors.StateError, match="cannot be pickled or copied"):
+        copy.copy(mg.Session())
 
 
 def test_finalize_refuses_new_nodes(graph: mg.Graph) -> None:

@@ -164,3 +164,12 @@ def test_what_is_not_a_scalar_function_is_refused() -> None:
 def test_numpy_functions_on_tensors_keep_the_gradient() -> None:
     slope = mg.grad(lambda x: np.sin(x) * np.float64(2.0) + np.ones(()) * x)(np.float64(0.3))
     assert float(slope) == pytest.approx(2 * np.cos(0.3) + 1)
+
+
+def test_a_variable_passed_twice_is_told_apart() -> None:
+    v = mg.Variable(3.0)
+    first, second = mg.grad(lambda a, b: a * a * b, (0, 1))(v, v)
+    assert (float(first), float(second)) == (18.0, 9.0)
+    with mg.Graph().as_default():
+        slopes = mg.grad(lambda a, b: a * a * b, (0, 1))(v, v)
+        assert mg.Session().run(slopes) == (18.0, 9.0)

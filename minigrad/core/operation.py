@@ -86,6 +86,15 @@ class Operation:
         """Where the user created it, with the path and the source text."""
         return origin.describe_long(self._code, self._offset)
 
+    def __reduce__(self) -> NoReturn:
+        raise GraphError("an operation cannot be pickled; save its graph: Graph.to_dict")
+
+    def __copy__(self) -> Operation:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Operation:
+        return self
+
     def __repr__(self) -> str:
         return f"<minigrad.Operation {self.name!r} type={self.type}>"
 
