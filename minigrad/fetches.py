@@ -60,9 +60,10 @@ class Fetches:
         if isinstance(item, ConcreteTensor):
             raise FetchTypeError(f"{item!r} is concrete and has its value already; it needs no run")
         if not isinstance(item, SymbolicTensor | Operation | Variable):
+            called = "; was it meant to be called, with ()?" if callable(item) else ""
             raise FetchTypeError(
                 f"cannot fetch {item!r} ({type(item).__name__}); expected a tensor, an operation, "
-                "a variable, a name, or a list, tuple, dict or dataclass of these"
+                f"a variable, a name, or a list, tuple, dict or dataclass of these{called}"
             )
         if isinstance(item, SymbolicTensor):
             return _tensor_reader(graph, item, needed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -16,7 +17,7 @@ from minigrad.core.graph import GraphKeys
 from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
-from minigrad.errors import ArgumentError, FailedPreconditionError, StateError
+from minigrad.errors import ArgumentError, ArgumentTypeError, FailedPreconditionError, StateError
 from minigrad.files import write_file
 from minigrad.session import Session, get_default_session
 from minigrad.shapes import show
@@ -58,6 +59,7 @@ def save(
     >>> v.numpy()
     array([1., 2.], dtype=float32)
     """
+    target = _path(path)
     session = session or get_default_session()
     named = _named(variables, session)
     slots = [_slot(v, session) for v in named.values()]
@@ -72,7 +74,6 @@ def save(
             )
         values[name] = np.ascontiguousarray(value).reshape(v.shape)
     data = encode(values, metadata={"format": "minigrad"})
-    target = Path(path)
     write_file(target, data)
     return target
 
@@ -96,6 +97,7 @@ def restore(
             unexpected and misshapen entry, and nothing is set.
         FileNotFoundError: there is no such file.
     """
+    _path(path)
     session = session or get_default_session()
     named = _named(variables, session)
     if not Path(path).is_file():
@@ -112,6 +114,15 @@ def restore(
         )
     slots = [_slot(v, session) for v in named.values()]
     write_all(slots, [np.array(values[name]) for name in named])
+
+
+def _path(path: Any) -> Path:
+    """The path. Raises `ArgumentTypeError` for anything else, such as another order."""
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentTypeError(
+            f"expected a path first, got {type(path).__name__}: mg.save(path, variables, session=…)"
+        )
+    return Path(path)
 
 
 def _mismatches(

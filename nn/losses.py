@@ -42,7 +42,7 @@ def _probabilities(rng: np.random.Generator) -> Array:
         Fails(IndexOutOfRangeError, "index -1", np.zeros((2, 3)), np.array([0, -1])),
     ],
 )
-def softmax_cross_entropy(logits: TensorLike, labels: TensorLike, /) -> Tensor:
+def softmax_cross_entropy(logits: TensorLike, labels: TensorLike) -> Tensor:
     """Cross-entropy of the softmax of `logits`, one loss for each example: -sum(p · log softmax).
 
     Unlike PyTorch's `cross_entropy` it is not averaged: take `minigrad.mean` of it.

@@ -112,6 +112,11 @@ def control_dependencies(
         with changed(control=()):
             yield
         return
+    if isinstance(inputs, Operation | Tensor | StateOwner):
+        raise ArgumentTypeError(
+            f"control_dependencies takes a list of operations and tensors, got {inputs!r}; "
+            "write control_dependencies([op])"
+        )
     state = STATE.get()
     operations = list(state.control)
     for item in inputs:

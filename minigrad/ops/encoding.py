@@ -54,8 +54,8 @@ __all__ = ["one_hot"]
 )
 def one_hot(
     indices: TensorLike,
-    depth: Any,
     /,
+    depth: Any,
     on_value: TensorLike | None = None,
     off_value: TensorLike | None = None,
     dtype: DTypeLike | None = None,

@@ -14,10 +14,11 @@ from minigrad.core.primitive import Primitive
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Tensor
 from minigrad.dtypes import DTypeLike, string
-from minigrad.errors import ShapeError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.ops import (
     basic,
     comparison,
+    counting,
     elementwise,
     indexing,
     logic,
@@ -26,6 +27,7 @@ from minigrad.ops import (
     powers,
     products,
     reductions,
+    rounding,
     signs,
     statistics,
 )
@@ -164,24 +166,21 @@ def _reshape(self: Any, *shape: Any) -> Tensor:
     return manipulation.reshape(self, shape[0] if len(shape) == 1 else shape)
 
 
-def _sum(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    """The sum over `axis`; see `minigrad.sum`."""
-    return reductions.sum(self, axis=axis, keepdims=keepdims)
+def _over_axis(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method for a function of ``(x, axis=…, keepdims=…)``; here `axis` may be positional."""
+
+    def method(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        return op(self, axis=axis, keepdims=keepdims)
+
+    method.__doc__ = f"``mg.{op.__name__}(x, axis=axis, keepdims=keepdims)``."
+    return method
 
 
-def _mean(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    """The mean over `axis`; see `minigrad.mean`."""
-    return statistics.mean(self, axis=axis, keepdims=keepdims)
-
-
-def _max(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    """The largest element over `axis`; see `minigrad.max`."""
-    return reductions.max(self, axis=axis, keepdims=keepdims)
-
-
-def _min(self: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    """The smallest element over `axis`; see `minigrad.min`."""
-    return reductions.min(self, axis=axis, keepdims=keepdims)
+def _round(self: Any, digits: int | None = None) -> Tensor:
+    """Python's `round`: to whole numbers, half to even."""
+    if digits:
+        raise ArgumentError(f"round(x, {digits}) is not supported; use mg.round(x * 10**n) / 10**n")
+    return rounding.round(self)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
@@ -189,10 +188,18 @@ METHODS: dict[str, Callable[..., Any]] = {
     "__getitem__": _getitem,
     "astype": _astype,
     "reshape": _reshape,
-    "sum": _sum,
-    "mean": _mean,
-    "max": _max,
-    "min": _min,
+    "__round__": _round,
+    "sum": _over_axis(reductions.sum),
+    "prod": _over_axis(reductions.prod),
+    "max": _over_axis(reductions.max),
+    "min": _over_axis(reductions.min),
+    "mean": _over_axis(statistics.mean),
+    "var": _over_axis(statistics.var),
+    "std": _over_axis(statistics.std),
+    "any": _over_axis(counting.any),
+    "all": _over_axis(counting.all),
+    "argmax": _over_axis(counting.argmax),
+    "argmin": _over_axis(counting.argmin),
 }
 
 PROPERTIES: dict[str, Callable[[Any], Any]] = {

@@ -43,7 +43,8 @@ def current(run: Transaction, variable: Variable) -> Any:
     if value is None:
         raise FailedPreconditionError(
             f"variable {variable.name!r} was used before it was initialized; run "
-            "mg.global_variables_initializer() in this session first"
+            "mg.global_variables_initializer() in this session first (if an initial value "
+            "reads it, initialize it in a run of its own before)"
         )
     return value
 
