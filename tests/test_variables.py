@@ -65,11 +65,13 @@ def test_copies_of_a_structure_share_what_the_structure_shares() -> None:
 
 
 def test_dropped_variables_and_generators_leave_no_state_behind() -> None:
-    held = (len(EAGER.values), len(EAGER.holders))
-    for _ in range(5):
-        mg.Variable(1.0).assign(2.0)
-        mg.random.normal((2,), generator=mg.random.Generator(seed=1))
-    assert (len(EAGER.values), len(EAGER.holders)) == held
+    variable, generator = mg.Variable(1.0), mg.random.Generator(seed=1)
+    variable.assign(2.0)
+    mg.random.normal((2,), generator=generator)
+    keys = {variable.cell.key, generator.cell.key}
+    assert keys <= EAGER.values.keys() & EAGER.holders.keys()
+    del variable, generator
+    assert keys.isdisjoint(EAGER.values.keys() | EAGER.holders.keys())
 
 
 def test_an_initial_value_of_none_is_refused() -> None:
