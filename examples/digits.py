@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from digits_data import PIXELS, Digits, batches, initial_weights, load
-from tqdm import tqdm
+from digits_data import PIXELS, Digits, Progress, batches, initial_weights, load
 
 import minigrad as mg
 from minigrad import nn
@@ -82,14 +81,11 @@ def fit(model: Model, session: mg.Session, data: Digits, epochs: int) -> list[fl
     score = session.make_callable(model.accuracy, [model.images, model.labels])
     rng = np.random.default_rng(2)
     losses: list[float] = []
-    with tqdm(total=epochs, unit="epoch", desc="training") as bar:
+    with Progress(epochs) as progress:
         for _ in range(epochs):
             for images, labels in batches(data.train, BATCH, rng):
                 losses.append(float(step(images, labels)[0]))
-            bar.update()
-            bar.set_postfix(
-                loss=f"{np.mean(losses[-20:]):.4f}", dev=f"{float(score(*data.dev)):.3f}"
-            )
+            progress.epoch(losses, float(score(*data.dev)))
     return losses
 
 
@@ -110,8 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     with mg.Session(graph=model.graph) as session:
         session.run(model.initialize)
         few = {model.images: data.train.images[:8], model.labels: data.train.labels[:8]}
+        print("checking the gradient of the whole loss on 8 images, a few seconds …", flush=True)
         report = mg.gradcheck(model.loss, feed_dict=few, session=session)
-        print(f"\nGradient check of the whole loss on 8 images, before training:\n{report}\n")
+        print(f"\n{report}\n")
 
         began = time.perf_counter()
         losses = fit(model, session, data, options.epochs)

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 from digits import BATCH, EPOCHS, HIDDEN, MOMENTUM, PENALTY, RATE
-from digits_data import Digits, batches, initial_weights, load
-from tqdm import tqdm
+from digits_data import Digits, Progress, batches, initial_weights, load
 
 import minigrad as mg
 from minigrad import nn
@@ -62,14 +61,11 @@ def fit(model: Model, data: Digits, epochs: int) -> list[float]:
     """Train, showing a progress bar; the loss of every step."""
     rng = np.random.default_rng(2)
     losses: list[float] = []
-    with tqdm(total=epochs, unit="epoch", desc="training") as bar:
+    with Progress(epochs) as progress:
         for _ in range(epochs):
             for images, labels in batches(data.train, BATCH, rng):
                 losses.append(model.step(mg.asarray(images), mg.asarray(labels)))
-            bar.update()
-            bar.set_postfix(
-                loss=f"{np.mean(losses[-20:]):.4f}", dev=f"{model.accuracy(*data.dev):.3f}"
-            )
+            progress.epoch(losses, model.accuracy(*data.dev))
     return losses
 
 
