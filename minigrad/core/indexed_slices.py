@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from minigrad.core.operators import Operators
 from minigrad.core.context import changed
+from minigrad.core.operators import Operators
 from minigrad.core.registry import primitive_of
 from minigrad.shapes import Spec, show
 
