@@ -22,6 +22,7 @@ from minigrad.autodiff import *
 from minigrad.checkpointing import *
 from minigrad.core import registry as registry
 from minigrad.core.bind import *
+from minigrad.core.composites import *
 from minigrad.core.current_graph import *
 from minigrad.core.floating import *
 from minigrad.core.graph import *
@@ -29,6 +30,7 @@ from minigrad.core.indexed_slices import *
 from minigrad.core.operation import *
 from minigrad.core.primitive import *
 from minigrad.core.registry import *
+from minigrad.core.rules import *
 from minigrad.core.samples import *
 from minigrad.core.tensor import *
 from minigrad.core.variable import *

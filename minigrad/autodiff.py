@@ -17,8 +17,9 @@ from minigrad.core.current_graph import name_scope
 from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operation import Operation, SymbolicTensor
-from minigrad.core.primitive import Ctx, Primitive
+from minigrad.core.primitive import Primitive
 from minigrad.core.record import Node
+from minigrad.core.rules import Ctx
 from minigrad.core.tensor import Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from minigrad.autodiff import Gradient, dense
 from minigrad.core.bind import tensor_of
+from minigrad.core.composites import composite
 from minigrad.core.indexed_slices import IndexedSlices
-from minigrad.core.primitive import composite
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError
 from minigrad.ops.comparison import greater

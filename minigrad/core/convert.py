@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, symbolic_refusal
-from minigrad.dtypes import DType, default_dtype, float32, from_numpy, string
+from minigrad.dtypes import DType, default_dtype, from_numpy, string
 from minigrad.errors import ArgumentTypeError, DTypeError
 
 _PYTHON_NUMBERS = (bool, int, float, complex)
@@ -149,8 +149,3 @@ def cast_array(array: Array, dtype: DType, *, exact: bool = False) -> Array:
             )
     with np.errstate(over="ignore"):
         return array.astype(dtype.dtype)
-
-
-def float_default() -> DType:
-    """The dtype of a Python float."""
-    return float32

@@ -10,7 +10,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Generic,
-    Literal,
     ParamSpec,
     TypeAlias,
     TypeVar,
@@ -22,63 +21,24 @@ import numpy as np
 
 from minigrad.core import registry
 from minigrad.core.bind import try_fast
-from minigrad.core.context import STATE, in_graph
-from minigrad.core.current_graph import graph_of_arguments, name_scope
+from minigrad.core.composites import call_composite
 from minigrad.core.operators import UFUNCS
+from minigrad.core.rules import Accepts, Ctx, Effect, Grads, Rule, accepted_dtypes
 from minigrad.core.samples import Fails, Sample
-from minigrad.dtypes import DType, float32, from_numpy
+from minigrad.dtypes import DType, float32
 from minigrad.errors import DTypeError, MinigradError, RegistryError
 from minigrad.shapes import Spec, broadcast
 
 if TYPE_CHECKING:
-    from minigrad.core.indexed_slices import IndexedSlices
-    from minigrad.core.tensor import Tensor
+    pass
 
-__all__ = ["Ctx", "Grads", "Primitive", "composite", "primitive"]
+__all__ = ["Primitive", "primitive"]
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: What a gradient rule returns: one entry an input, None where nothing flows.
-Grads: TypeAlias = "Tensor | IndexedSlices | None | Sequence[Tensor | IndexedSlices | None]"
-
-#: What an op does beside computing. Only pure nodes may be folded or merged.
-Effect: TypeAlias = Literal["pure", "draw", "read", "write", "host"]
-
-#: A gradient rule.
-Rule: TypeAlias = "Callable[[Ctx], Grads]"
-
-#: The dtypes that a primitive computes with. "float" turns integers and bools into float32.
-Accepts: TypeAlias = Literal[
-    "any", "numeric", "real", "float", "real_float", "integral", "integer", "bool"
-]
-
 SampleMaker: TypeAlias = Callable[[np.random.Generator], Iterable[Sample]]
-
-
-class Ctx:
-    """What a gradient rule sees: one call's inputs, outputs, upstream gradients and attributes."""
-
-    __slots__ = ("attrs", "grads", "inputs", "needs", "outputs")
-
-    def __init__(
-        self,
-        inputs: tuple[Any, ...],
-        outputs: tuple[Any, ...],
-        grads: tuple[Any, ...],
-        attrs: SimpleNamespace,
-        needs: tuple[bool, ...],
-    ) -> None:
-        #: The inputs; None for one left out. Values only of those named in `saves`.
-        self.inputs: tuple[Any, ...] = inputs
-        #: The outputs. Values only of those named in `saves`.
-        self.outputs: tuple[Tensor, ...] = outputs
-        #: The gradient for each output; zeros where nothing flows.
-        self.grads: tuple[Tensor, ...] = grads
-        self.attrs = attrs
-        #: For each input, whether its gradient is wanted; the others may be None.
-        self.needs = needs
 
 
 class Primitive(Generic[P, R]):
@@ -138,7 +98,9 @@ class Primitive(Generic[P, R]):
         self._output_mask: tuple[bool, ...] = ()
         self._saved_outputs: frozenset[int] = frozenset()
         self._saves_outputs = False
-        self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(d.dtype for d in _accepted(accepts))
+        self.fast_dtypes: frozenset[np.dtype[Any]] = frozenset(
+            d.dtype for d in accepted_dtypes(accepts)
+        )
         #: Number of arguments of a call that may take the short way; NumPy would take more, and
         #: write its result into the last.
         self.ufunc_inputs = numpy.nin if isinstance(numpy, np.ufunc) else -1
@@ -298,7 +260,7 @@ class Primitive(Generic[P, R]):
             return dtype
         if self.accepts in ("float", "real_float") and (dtype.is_integer or dtype.is_bool):
             return float32
-        names = ", ".join(d.name for d in _accepted(self.accepts))
+        names = ", ".join(d.name for d in accepted_dtypes(self.accepts))
         raise DTypeError(
             f"{self.name} does not take {dtype}; it takes {names}; cast with mg.astype"
         )
@@ -391,30 +353,6 @@ def _stretched(first: Spec, others: Sequence[Spec]) -> bool:
     return False
 
 
-@functools.cache
-def _accepted(accepts: Accepts) -> tuple[DType, ...]:
-    """The dtypes of a category."""
-    from_names: Callable[..., list[DType]] = lambda *names: [from_numpy(np.dtype(n)) for n in names]  # noqa: E731
-    floats = from_names("float16", "float32", "float64")
-    complexes = from_names("complex64", "complex128")
-    signs = [f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)]
-    integers = from_names(*signs)
-    truth = from_names("bool")
-    text = from_names("object")
-    return tuple(
-        {
-            "any": [*truth, *integers, *floats, *complexes, *text],
-            "numeric": [*integers, *floats, *complexes],
-            "real": [*integers, *floats],
-            "float": [*floats, *complexes],
-            "real_float": floats,
-            "integral": [*truth, *integers],
-            "integer": integers,
-            "bool": truth,
-        }[accepts]
-    )
-
-
 def primitive(
     op: str,
     *,
@@ -498,37 +436,3 @@ def primitive(
         return made
 
     return put
-
-
-def call_composite(
-    function: Callable[..., R], scope: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> R:
-    """Run a composite's body: in a name scope of the graph of a symbolic argument, or eagerly."""
-    graph = graph_of_arguments(args, kwargs) or STATE.get().graph
-    if graph is None:
-        return function(*args, **kwargs)
-    with in_graph(graph), name_scope(scope):
-        return function(*args, **kwargs)
-
-
-def composite(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function of ops so that all of its body joins the graph of a symbolic argument.
-
-    Without it, an op in the body that has no symbolic operand (a random draw, an arithmetic step
-    on an eager variable) would compute at once and become a constant of the graph. The nodes get
-    the function's name as their name scope. In eager code it changes nothing.
-
-    >>> import minigrad as mg
-    >>> @mg.composite
-    ... def noisy(x):
-    ...     return x + mg.random.normal((2,))
-    >>> with mg.Graph().as_default():
-    ...     noisy(mg.placeholder("float32", (2,))).op.name
-    'noisy/Add'
-    """
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        return call_composite(function, function.__name__, args, kwargs)
-
-    return wrapper

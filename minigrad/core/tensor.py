@@ -13,7 +13,7 @@ from minigrad.core.context import STATE
 from minigrad.core.operators import Operators
 from minigrad.dtypes import DType, from_numpy
 from minigrad.errors import ArgumentError, GradientError, ShapeError, SymbolicTensorError
-from minigrad.shapes import Shape, Spec, show
+from minigrad.shapes import Spec, show
 
 Array: TypeAlias = NDArray[Any]
 
@@ -286,8 +286,3 @@ def symbolic_refusal(what: str, instead: str) -> SymbolicTensorError:
     return SymbolicTensorError(
         f"a symbolic tensor has no value while the graph is built, so {what}; {instead}"
     )
-
-
-def shape_of(tensor: Tensor) -> Shape:
-    """The static shape."""
-    return tensor.spec.shape

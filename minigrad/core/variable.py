@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from minigrad.core import record as recording
-from minigrad.core.bind import apply, has_tensor, tensor_of
+from minigrad.core.bind import apply, tensor_of
 from minigrad.core.context import STATE, changed
 from minigrad.core.convert import array_of
 from minigrad.core.graph import GraphKeys
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operands import has_tensor
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.operators import Operators
 from minigrad.core.registry import primitive_of

@@ -11,11 +11,12 @@ from minigrad.core.context import in_graph
 from minigrad.core.convert import array_of
 from minigrad.core.current_graph import get_default_graph
 from minigrad.core.literal import Literal, constant_spec
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
 from minigrad.devices import check_device
-from minigrad.dtypes import DType, DTypeLike, as_dtype, float32, string
+from minigrad.dtypes import DType, DTypeLike, as_dtype, string
 from minigrad.errors import ArgumentError, DTypeError, FeedError, ShapeError
 from minigrad.nest import flatten
 from minigrad.shapes import Shape, Spec, as_shape, compatible, merge, show
@@ -384,6 +385,3 @@ def convert_to_tensor(value: TensorLike, dtype: DTypeLike | None = None) -> Tens
     minigrad.float32
     """
     return asarray(value, dtype=dtype)
-
-
-DEFAULT_FLOAT = float32

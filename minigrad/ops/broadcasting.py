@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.core.bind import bind, bind_all, tensor_of
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Array, Tensor, TensorLike

@@ -14,8 +14,9 @@ from minigrad.core.convert import array_of, is_weak
 from minigrad.core.current_graph import graph_of_arguments
 from minigrad.core.graph import Graph
 from minigrad.core.operation import SymbolicTensor
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
 from minigrad.core.record import Recorder
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.core.variable import Variable

@@ -9,7 +9,8 @@ import numpy as np
 
 from minigrad import special
 from minigrad.core.bind import bind
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.ops.comparison import isnan

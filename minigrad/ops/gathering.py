@@ -10,7 +10,8 @@ import numpy as np
 from minigrad.core.bind import bind
 from minigrad.core.convert import is_weak
 from minigrad.core.indexed_slices import IndexedSlices
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import ConcreteTensor, Tensor, TensorLike

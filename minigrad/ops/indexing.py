@@ -9,7 +9,8 @@ import numpy as np
 
 from minigrad.core.bind import bind
 from minigrad.core.literal import constant_spec
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import ConcreteTensor, Tensor, TensorLike

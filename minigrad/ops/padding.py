@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from minigrad.core.bind import bind
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError

@@ -8,7 +8,8 @@ import numpy as np
 
 from minigrad.core.bind import bind
 from minigrad.core.operation import SymbolicTensor
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Sample
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
 from minigrad.ops.elementwise import xdivy

@@ -8,7 +8,8 @@ import numpy as np
 
 from minigrad.core.bind import bind, tensor_of
 from minigrad.core.generator import Generator
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.dtypes import DTypeLike, as_dtype, bool_, float32, int32, int64

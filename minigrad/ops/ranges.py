@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.core.bind import bind, common_dtype
+from minigrad.core.bind import bind
 from minigrad.core.convert import is_weak
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.operands import common_dtype
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import ConcreteTensor, Tensor, TensorLike
 from minigrad.devices import check_device

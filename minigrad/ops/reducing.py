@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.core.primitive import Ctx
+from minigrad.core.rules import Ctx
 from minigrad.core.samples import Fails
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.dtypes import DType, DTypeLike, as_dtype, float16, float32, from_numpy, int64, uint64

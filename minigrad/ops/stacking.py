@@ -9,7 +9,8 @@ import numpy as np
 
 from minigrad.core.bind import bind, bind_all, tensor_of
 from minigrad.core.convert import array_of, is_weak
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike

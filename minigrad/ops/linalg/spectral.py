@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.core.bind import bind, bind_all
-from minigrad.core.primitive import Ctx, Grads, primitive
+from minigrad.core.primitive import primitive
+from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import NotDifferentiableError, ShapeError
