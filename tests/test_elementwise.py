@@ -215,6 +215,28 @@ def test_complex_numbers_refuse_to_go_backward(name: str) -> None:
             tape.gradient(mg.abs(getattr(mg, name)(z)), z)
 
 
+@pytest.mark.parametrize(
+    ("name", "points", "first", "second"),
+    [
+        ("asin", [-1.0, 0.0, 1.0], [np.inf, 1.0, np.inf], [-np.inf, 0.0, np.inf]),
+        ("acos", [-1.0, 0.0, 1.0], [-np.inf, -1.0, -np.inf], [np.inf, 0.0, -np.inf]),
+        ("atanh", [-1.0, 0.0, 1.0], [np.inf, 1.0, np.inf], [-np.inf, 0.0, np.inf]),
+        ("acosh", [1.0, np.sqrt(2)], [np.inf, 1.0], [-np.inf, -np.sqrt(2)]),
+    ],
+)
+def test_inverses_have_infinite_derivatives_at_their_ends(
+    name: str, points: list[float], first: list[float], second: list[float]
+) -> None:
+    function, x = getattr(mg, name), np.array(points)
+    slope = mg.grad(lambda v: mg.sum(function(v)))
+    np.testing.assert_allclose(slope(x), first)
+    np.testing.assert_allclose(mg.grad(lambda v: mg.sum(slope(v)))(x), second)
+    # What is masked out there stays 0.
+    masked = mg.grad(lambda v: mg.sum(mg.where(mg.abs(v) == 1, 0.0, function(v))))
+    expected = np.where(np.isinf(second), 0.0, second)
+    np.testing.assert_allclose(mg.grad(lambda v: mg.sum(masked(v)))(x), expected)
+
+
 # -- where, clip, maximum, minimum ---------------------------------------------------------------
 
 
