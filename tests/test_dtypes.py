@@ -95,6 +95,34 @@ def test_none_is_no_dtype() -> None:
         mg.astype(mg.asarray(1.0), None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "uint8"])
+def test_complex_numbers_do_not_lose_their_imaginary_part(dtype: str) -> None:
+    z = mg.asarray([1 + 2j, 0j])
+    for convert in (
+        lambda x: mg.astype(x, dtype),
+        lambda x: x.astype(dtype),
+        lambda x: mg.sum(x, dtype=dtype),
+    ):
+        with pytest.raises(errors.DTypeError, match=r"imaginary part.*mg\.real\(x\)"):
+            convert(z)
+        with mg.Graph().as_default():
+            p = mg.placeholder("complex64", None)
+            with pytest.raises(errors.DTypeError, match=r"imaginary part.*mg\.real\(x\)"):
+                convert(p)
+    assert mg.astype(z, "complex128").tolist() == [1 + 2j, 0j]
+    assert mg.astype(z, "bool").tolist() == [True, False]
+    assert mg.astype([1.0, 2.0], "complex64").tolist() == [1 + 0j, 2 + 0j]
+
+
+def test_no_gradient_flows_from_complex_numbers_into_the_real_ones_they_came_from() -> None:
+    @mg.custom_gradient
+    def through(z: Any) -> Any:
+        return mg.real(z), lambda g: z
+
+    with pytest.raises(errors.NotDifferentiableError, match="complex"):
+        mg.grad(lambda x: mg.sum(through(mg.astype(x, "complex128"))))(np.ones(2))
+
+
 def test_dtypes_and_primitives_stay_themselves_when_copied() -> None:
     for thing in (mg.float32, mg.sin):
         assert pickle.loads(pickle.dumps(thing)) is thing

@@ -17,7 +17,13 @@ from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
 from minigrad.devices import check_device
 from minigrad.dtypes import DType, DTypeLike, as_dtype, string
-from minigrad.errors import ArgumentError, DTypeError, FeedError, ShapeError
+from minigrad.errors import (
+    ArgumentError,
+    DTypeError,
+    FeedError,
+    NotDifferentiableError,
+    ShapeError,
+)
 from minigrad.nest import flatten
 from minigrad.shapes import Shape, Spec, as_shape, compatible, merge, show
 
@@ -186,13 +192,25 @@ def _(c: Ctx) -> Grads:
         Sample(np.array([1.8, -2.2]), "int32").order(0, "integers have no gradient"),
         Sample(np.array([True, False]), "float64"),
         Sample(np.array([3, 0]), "bool"),
+        Sample(np.array([1.5, -2.0], np.float32), "complex64").named("real to complex"),
+        Sample(np.array([1 + 2j, 0j], np.complex64), "complex128"),
+        Sample(np.array([1 + 2j, 0j, 3j]), "bool").named("complex to bool"),
     ],
-    errors=[Fails(DTypeError, "text", np.array(["a"], object), "float32")],
+    errors=[
+        Fails(DTypeError, "text", np.array(["a"], object), "float32"),
+        Fails(DTypeError, "text", np.array([1.0]), "string"),
+        Fails(DTypeError, r"imaginary part.*mg\.real\(x\)", np.array([1 + 2j]), "float64"),
+        Fails(DTypeError, r"imaginary part.*mg\.real\(x\)", np.array([1 + 0j]), "int32"),
+    ],
 )
 def astype(
     x: TensorLike, dtype: DTypeLike, /, *, copy: bool = True, device: str | None = None
 ) -> Tensor:
     """Cast to another dtype; a float becomes an integer by truncation toward zero.
+
+    Complex numbers do not become real ones, as in the array API (NumPy drops the imaginary part,
+    with a warning): `real`, `imag` and `abs` say which real number is meant. Those that are not 0
+    become True.
 
     Args:
         x: a numeric or bool tensor.
@@ -201,7 +219,7 @@ def astype(
         device: None or ``"cpu"``.
 
     Raises:
-        DTypeError: text is involved.
+        DTypeError: text is involved; or `x` is complex, and `dtype` real or an integer.
         ArgumentError: another device.
 
     >>> import minigrad as mg
@@ -213,7 +231,19 @@ def astype(
     tensor = tensor_of(x)
     if tensor.dtype is target:
         return tensor
+    _check_cast(tensor.dtype, target)
     return bind(astype, tensor, dtype=target)
+
+
+def _check_cast(own: DType, target: DType) -> None:
+    """Raise `DTypeError` for what NumPy would convert all the same, losing its meaning."""
+    if (own is string) != (target is string):
+        raise DTypeError(f"text and numbers do not convert to each other: {own} to {target}")
+    if own.is_complex and not (target.is_complex or target.is_bool):
+        raise DTypeError(
+            f"{own} does not become {target}, because the imaginary part would be lost; take the "
+            "real part on purpose with mg.real(x), or the size with mg.abs(x)"
+        )
 
 
 @astype.kernel
@@ -223,16 +253,17 @@ def _(xp: Any, x: Array, *, dtype: DType) -> Array:
 
 @astype.shape
 def _(x: Spec, *, dtype: DType) -> Spec:
-    if (x.dtype is string) != (dtype is string):
-        raise DTypeError(f"text and numbers do not convert to each other: {x.dtype} to {dtype}")
+    _check_cast(x.dtype, dtype)
     value = x.value if x.dtype.is_integer and dtype.is_integer else None
     return Spec(x.shape, dtype, value)
 
 
 @astype.gradient()
 def _(c: Ctx) -> Grads:
-    (x,) = c.inputs
-    return astype(c.grads[0], x.dtype) if c.grads[0].dtype.is_inexact else None
+    (g,), (x,) = c.grads, c.inputs
+    if g.dtype.is_complex and not x.dtype.is_complex:
+        raise NotDifferentiableError("gradients of complex tensors are not supported")
+    return astype(g, x.dtype) if g.dtype.is_inexact else None
 
 
 @primitive(
