@@ -1,7 +1,8 @@
 """Linear algebra: `minigrad.linalg`, with the array API's names where it has them.
 
 Every function works on stacks of matrices: the last two dimensions are the matrices', those
-before them go along or broadcast. Float16 is computed in float32.
+before them go along or broadcast. Float16 is computed in float32. Complex matrices work as in
+NumPy, but have no gradients.
 """
 
 from minigrad.errors import LinAlgError

@@ -470,8 +470,8 @@ def test_shapes_are_refused_in_both_modes(function: Callable[[Any], Any]) -> Non
         function(np.ones(3))
     with mg.Graph().as_default(), pytest.raises(errors.ShapeError, match=r"takes .*matrices"):
         function(mg.placeholder("float64", (3,)))
-    with pytest.raises(errors.DTypeError, match="complex"):
-        function(np.eye(2, dtype=complex))
+    with pytest.raises(errors.DTypeError, match="string"):
+        function(np.array([["a"]]))
 
 
 def test_a_wrong_shape_is_named_in_a_run_too() -> None:

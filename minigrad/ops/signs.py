@@ -20,7 +20,7 @@ _INTEGERS = Sample(np.array([3, -2, 0])).named("integers")
 _COMPLEX = Sample(np.array([3 - 4j, 0j])).named("complex")
 
 
-def _real_dtype(dtype: DType) -> DType:
+def real_dtype(dtype: DType) -> DType:
     """The dtype of the parts of a number."""
     return {complex64: float32, complex128: float64}.get(dtype, dtype)
 
@@ -29,7 +29,7 @@ def _real_dtype(dtype: DType) -> DType:
     "Abs",
     elementwise=True,
     accepts="numeric",
-    result=_real_dtype,
+    result=real_dtype,
     numpy=np.absolute,
     samples=unary(
         -2,
@@ -206,7 +206,7 @@ def _(c: Ctx) -> Grads:
     "Real",
     elementwise=True,
     accepts="numeric",
-    result=_real_dtype,
+    result=real_dtype,
     numpy=np.real,
     samples=unary(-2, 2, _INTEGERS, _COMPLEX),
     errors=REFUSES_TEXT,
@@ -238,7 +238,7 @@ def _(c: Ctx) -> Grads:
     "Imag",
     elementwise=True,
     accepts="numeric",
-    result=_real_dtype,
+    result=real_dtype,
     numpy=np.imag,
     samples=unary(-2, 2, _INTEGERS, _COMPLEX),
     errors=REFUSES_TEXT,

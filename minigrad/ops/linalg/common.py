@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.core.rules import Ctx
 from minigrad.core.tensor import Array, Tensor
-from minigrad.errors import LinAlgError, ShapeError
+from minigrad.errors import LinAlgError, NotDifferentiableError, ShapeError
 from minigrad.ops import signs
 from minigrad.ops.broadcasting import expand_dims
 from minigrad.ops.comparison import less_equal, not_equal
@@ -122,9 +123,27 @@ def smaller(a: Dim, b: Dim) -> Dim:
     return min(a, b)
 
 
+def refuse_complex(c: Ctx, name: str) -> None:
+    """Raise where a rule, which holds for real matrices, is asked about complex ones.
+
+    Ops with real results of complex matrices need it: the engine refuses complex gradients only
+    once a rule has returned them.
+
+    Raises:
+        NotDifferentiableError: the input is complex.
+    """
+    if c.inputs[0].dtype.is_complex:
+        raise NotDifferentiableError(
+            f"{name}: gradients of complex tensors are not supported; "
+            "put mg.stop_gradient around it if none should flow"
+        )
+
+
 def symmetric_part(xp: Any, x: Array) -> Array:
-    """(x + xᵀ)/2 of arrays."""
-    made: Array = (x + xp.matrix_transpose(x)) * xp.asarray(0.5, dtype=x.dtype)
+    """(x + xᵀ)/2 of arrays; the Hermitian part, with the conjugate of xᵀ, of complex ones."""
+    turned = xp.matrix_transpose(x)
+    turned = xp.conj(turned) if x.dtype.kind == "c" else turned
+    made: Array = (x + turned) * xp.asarray(0.5, dtype=x.dtype)
     return made
 
 

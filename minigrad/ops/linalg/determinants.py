@@ -17,10 +17,16 @@ from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ShapeError
-from minigrad.ops import reductions
+from minigrad.ops import reductions, signs
 from minigrad.ops.broadcasting import expand_dims
-from minigrad.ops.linalg.common import all_finite, lapack, product_with_transpose, square_shape
-from minigrad.ops.linalg.solving import inv, well_conditioned
+from minigrad.ops.linalg.common import (
+    all_finite,
+    lapack,
+    product_with_transpose,
+    refuse_complex,
+    square_shape,
+)
+from minigrad.ops.linalg.solving import complex_regular, inv, well_conditioned
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.ops.products import matmul
 from minigrad.shapes import Shape, Spec, compatible, merge, show
@@ -28,7 +34,7 @@ from minigrad.shapes import Shape, Spec, compatible, merge, show
 
 @primitive(
     "MatrixDeterminant",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(well_conditioned(rng, 2, 2)),
         Sample(well_conditioned(rng, 3, 3)),
@@ -38,6 +44,7 @@ from minigrad.shapes import Shape, Spec, compatible, merge, show
         Sample(np.zeros((2, 2))).expecting(np.zeros((2, 2))).named("zero"),
         Sample(np.zeros((0, 0))).named("empty"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(complex_regular(rng, 2, 2, 2)).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3))),
@@ -48,7 +55,7 @@ def det(x: TensorLike, /) -> Tensor:
     """Determinant of square matrices.
 
     Args:
-        x: float, of shape ``(..., n, n)``.
+        x: float or complex, of shape ``(..., n, n)``.
 
     Returns:
         A tensor of shape ``(...)``.
@@ -90,11 +97,13 @@ def _as_matrices(x: Tensor) -> Tensor:
 
 @primitive(
     "MatrixCofactors",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(well_conditioned(rng, 2, 2)),
         Sample(well_conditioned(rng, 2, 3, 3)),
         Sample(np.array([[1.0, 2.0], [2.0, 4.0]])).order(1, "third derivative of det, singular"),
+        Sample(complex_regular(rng, 2, 3, 3)).named("complex"),
+        Sample(np.array([[1, 1j], [1j, -1]])).named("complex, singular"),
     ],
     errors=[Fails(ShapeError, "square matrices", np.ones((2, 3)))],
 )
@@ -102,7 +111,7 @@ def cofactors(x: TensorLike, /) -> Tensor:
     """The matrix of cofactors, det(x) x⁻ᵀ where x is regular; transposed it is the adjugate.
 
     Args:
-        x: float, of shape ``(..., n, n)``; it may be singular.
+        x: float or complex, of shape ``(..., n, n)``; it may be singular.
 
     Returns:
         A tensor of the shape of `x`. NaN where `x` holds NaN or infinity.
@@ -110,8 +119,8 @@ def cofactors(x: TensorLike, /) -> Tensor:
     Raises:
         ShapeError: the matrices are not square.
 
-    With x = U diag(s) Vᵀ it is det(U) det(V) U diag(∏ of the other s) Vᵀ. Its second derivative
-    needs a regular matrix.
+    With x = U diag(s) Vᵀ it is det(U) det(V) U diag(∏ of the other s) Vᵀ; of complex matrices
+    both factors are conjugated. Its second derivative needs a regular matrix.
 
     >>> import minigrad as mg
     >>> mg.round(mg.linalg.cofactors([[1.0, 2.0], [2.0, 4.0]])).tolist()
@@ -130,10 +139,15 @@ def _others_product(xp: Any, s: Array) -> Array:
 
 
 def _signed_svd(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
-    """U, the singular values, Vᵀ, and det(U) det(V) as matrices of one element."""
+    """U, the singular values, Vᵀ, and det(U) det(V) as matrices of one element.
+
+    Of a complex matrix, U and Vᵀ are conjugated, but not their determinants.
+    """
     u, s, vh = xp.linalg.svd(x)
-    sign = xp.round(xp.asarray(xp.linalg.det(u) * xp.linalg.det(vh), dtype=x.dtype))
-    return u, s, vh, sign[..., None, None]
+    sign = xp.asarray(xp.linalg.det(u) * xp.linalg.det(vh), dtype=x.dtype)[..., None, None]
+    if x.dtype.kind == "c":
+        return xp.conj(u), s, xp.conj(vh), sign / xp.abs(sign)
+    return u, s, vh, xp.round(sign)
 
 
 def _or_nan(xp: Any, function: Any, x: Array, *more: Array) -> Array:
@@ -267,7 +281,7 @@ class SlogdetResult(NamedTuple):
 
 @primitive(
     "LogMatrixDeterminant",
-    accepts="real_float",
+    accepts="float",
     outputs=("sign", "logabsdet"),
     samples=lambda rng: [
         Sample(well_conditioned(rng, 2, 2)),
@@ -275,6 +289,7 @@ class SlogdetResult(NamedTuple):
         Sample(well_conditioned(rng, 2, 2, 2)).named("batch"),
         Sample(np.zeros((2, 2))).order(0, "the logarithm of 0 has no gradient").named("singular"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(complex_regular(rng, 2, 2, 2)).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3))),
@@ -285,11 +300,11 @@ def slogdet(x: TensorLike, /) -> SlogdetResult:
     """Sign and logarithm of the absolute value of a determinant; safe from overflow.
 
     Args:
-        x: float, of shape ``(..., n, n)``.
+        x: float or complex, of shape ``(..., n, n)``.
 
     Returns:
-        A named tuple of `sign` (−1, 0 or 1) and `logabsdet`, both of shape ``(...)``; 0 and
-        −inf for a singular matrix.
+        A named tuple of `sign` (−1, 0 or 1; of complex matrices a number of size 1, or 0) and
+        `logabsdet`, which is real, both of shape ``(...)``; 0 and −inf for a singular matrix.
 
     Raises:
         ShapeError: the matrices are not square.
@@ -313,10 +328,11 @@ def _(xp: Any, x: Array) -> tuple[Array, Array]:
 
 @slogdet.shape
 def _(x: Spec) -> tuple[Spec, Spec]:
-    made = Spec(square_shape(x.shape, "slogdet")[0], x.dtype)
-    return made, made
+    sign = Spec(square_shape(x.shape, "slogdet")[0], x.dtype)
+    return sign, Spec(sign.shape, signs.real_dtype(x.dtype)) if x.dtype.is_complex else sign
 
 
 @slogdet.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
+    refuse_complex(c, "slogdet")
     return _as_matrices(c.grads[1]) * matrix_transpose(inv(c.inputs[0]))

@@ -25,10 +25,11 @@ from minigrad.ops.linalg.common import (
     symmetric_part,
     symmetrized,
 )
-from minigrad.ops.linalg.solving import triangular_solve
+from minigrad.ops.linalg.solving import complex_normal, triangular_solve
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.ops.products import matmul
 from minigrad.ops.shaping import shape as shape_of
+from minigrad.ops.signs import conj
 from minigrad.shapes import Spec
 
 #: Makes a matrix that is not symmetric.
@@ -44,7 +45,7 @@ def _positive_definite(rng: np.random.Generator, *shape: int) -> Array:
 
 @primitive(
     "Cholesky",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(_positive_definite(rng, 2, 2)),
         Sample(_positive_definite(rng, 3, 3)),
@@ -53,6 +54,8 @@ def _positive_definite(rng: np.random.Generator, *shape: int) -> Array:
         Sample(_positive_definite(rng, 2, 2) + _SKEW).named("not symmetric"),
         Sample(np.zeros((0, 2, 2))).named("empty"),
         Sample(np.array([[4, 2], [2, 3]])).named("integers"),
+        Sample(np.array([[4, 1 - 2j], [1 + 2j, 3]])).named("complex"),
+        Sample(np.array([[4, 1 - 2j], [1 + 2j, 3]]), upper=True).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3))),
@@ -63,7 +66,8 @@ def cholesky(x: TensorLike, /, *, upper: bool = False) -> Tensor:
     """The triangular factor of positive definite matrices: x = L Lᵀ, or Uᵀ U.
 
     Args:
-        x: float, of shape ``(..., n, n)``, symmetric and positive definite.
+        x: float or complex, of shape ``(..., n, n)``, symmetric (complex: Hermitian) and positive
+            definite. For complex matrices read the conjugate transpose for ᵀ.
         upper: give U instead of L.
 
     Returns:
@@ -83,7 +87,10 @@ def cholesky(x: TensorLike, /, *, upper: bool = False) -> Tensor:
     [[2.0, 0.0], [1.0, 1.0]]
     """
     factor = bind(cholesky, x)
-    return matrix_transpose(factor) if upper else factor
+    if not upper:
+        return factor
+    turned = matrix_transpose(factor)
+    return conj(turned) if turned.dtype.is_complex else turned
 
 
 @cholesky.kernel
@@ -123,7 +130,7 @@ class QRResult(NamedTuple):
 
 @primitive(
     "Qr",
-    accepts="real_float",
+    accepts="float",
     outputs=("Q", "R"),
     samples=lambda rng: [
         Sample(rng.normal(size=(2, 2)) + 2 * np.eye(2)),
@@ -133,6 +140,8 @@ class QRResult(NamedTuple):
         Sample(rng.normal(size=(2, 3)) + 2 * np.eye(2, 3), mode="complete"),
         Sample(rng.normal(size=(3, 2)), mode="complete").order(0, "Q's last column is arbitrary"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(complex_normal(rng, 2, 3, 2)).named("complex"),
+        Sample(complex_normal(rng, 3, 2), mode="complete").named("complex"),
     ],
     errors=[
         Fails(ShapeError, "matrices", np.ones(3)),
@@ -143,7 +152,7 @@ def qr(x: TensorLike, /, *, mode: str = "reduced") -> QRResult:
     """Factor matrices into orthonormal columns and an upper triangle: x = Q R.
 
     Args:
-        x: float, of shape ``(..., m, n)``.
+        x: float or complex, of shape ``(..., m, n)``.
         mode: "reduced": Q has k = min(m, n) columns; "complete": Q is square.
 
     Returns:

@@ -21,8 +21,9 @@ from minigrad.ops.broadcasting import expand_dims
 from minigrad.ops.comparison import equal, not_equal
 from minigrad.ops.diagonals import diagonal
 from minigrad.ops.elementwise import divide, multiply
-from minigrad.ops.linalg.common import matrix_shape
-from minigrad.ops.linalg.solving import inv, well_conditioned
+from minigrad.ops.elementwise_samples import TEXT
+from minigrad.ops.linalg.common import matrix_shape, refuse_complex
+from minigrad.ops.linalg.solving import complex_normal, complex_regular, inv, well_conditioned
 from minigrad.ops.linalg.spectral import svdvals
 from minigrad.ops.manipulation import moveaxis
 from minigrad.ops.powers import pow as power
@@ -32,19 +33,19 @@ from minigrad.ops.shaping import ones_like, zeros_like
 from minigrad.shapes import Spec, axis_argument, reduced, show
 
 
-def _real_tensor(x: TensorLike, name: str) -> Tensor:
-    """A real float tensor; integers and bools become float32."""
+def _float_tensor(x: TensorLike, name: str) -> Tensor:
+    """A float or complex tensor; integers and bools become float32."""
     made = tensor_of(x)
     if made.dtype.is_integer or made.dtype.is_bool:
         return astype(made, float32)
-    if made.dtype.is_complex or not made.dtype.is_inexact:
-        raise DTypeError(f"{name} takes real numbers, got {made.dtype}; cast with mg.astype")
+    if not made.dtype.is_inexact:
+        raise DTypeError(f"{name} takes numbers, got {made.dtype}")
     return made
 
 
 @primitive(
     "VectorNorm",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(rng.normal(size=4)),
         Sample(rng.normal(size=(2, 3)), axis=1),
@@ -66,12 +67,16 @@ def _real_tensor(x: TensorLike, name: str) -> Tensor:
         Sample(np.array([-2.0, 2.0]), ord=math.inf).expecting([-0.5, 0.5]).named("tie"),
         Sample(np.zeros((0, 2)), axis=0).named("empty"),
         Sample(np.array([3, 4])).named("integers"),
+        Sample(complex_normal(rng, 2, 3), axis=1).named("complex"),
+        Sample(complex_normal(rng, 2, 3), axis=0, ord=3).named("complex"),
+        Sample(complex_normal(rng, 2, 3), axis=0, ord=math.inf).named("complex"),
+        Sample(np.array([0, 3j]), ord=0).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "out of range", np.ones(3), axis=1),
         Fails(ShapeError, "no elements", np.ones(0), ord=math.inf),
         Fails(ArgumentTypeError, "ord", np.ones(3), ord="fro"),
-        Fails(DTypeError, "complex", np.ones(3, complex)),
+        Fails(DTypeError, "takes numbers, got string", TEXT),
     ],
 )
 def vector_norm(
@@ -80,14 +85,14 @@ def vector_norm(
     """Norm of the vectors along axes: (Σ|x|^ord)^(1/ord).
 
     Args:
-        x: real, of any shape.
+        x: real or complex, of any shape.
         axis: an int, a tuple of ints (the elements along them make one vector), or None for all.
         keepdims: keep the reduced axes, with size 1.
         ord: 2 for the Euclidean norm, 1 for the sum of absolute values, ``inf`` and ``-inf`` for
             the largest and smallest, 0 for the number of elements other than 0, or any number.
 
     Returns:
-        A float tensor without the reduced axes.
+        A float tensor, real also for a complex `x`, without the reduced axes.
 
     Raises:
         ShapeError: an axis is out of range, or there is no largest or smallest element.
@@ -104,9 +109,10 @@ def vector_norm(
     """
     if isinstance(ord, str) or not isinstance(ord, int | float | np.number):
         raise ArgumentTypeError(f"ord must be a number, inf or -inf, got {ord!r}")
-    v, over = _real_tensor(x, "vector_norm"), axis_argument(axis)
+    v, over = _float_tensor(x, "vector_norm"), axis_argument(axis)
     if ord == 0:
-        return reductions.sum(astype(not_equal(v, 0.0), v.dtype), axis=over, keepdims=keepdims)
+        counted = astype(not_equal(v, 0.0), signs.real_dtype(v.dtype))
+        return reductions.sum(counted, axis=over, keepdims=keepdims)
     if ord == 1:
         return reductions.sum(signs.abs(v), axis=over, keepdims=keepdims)
     if math.isinf(ord):
@@ -118,6 +124,7 @@ def vector_norm(
 @vector_norm.kernel
 def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool, ord: float) -> Any:
     require_axes(x, axis)
+    x = xp.abs(x) if x.dtype.kind == "c" else x
     v = widened(x)
     if ord == 2:
         made = xp.sqrt(xp.sum(xp.square(v), axis=axis, keepdims=keepdims))
@@ -128,11 +135,12 @@ def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool, ord: float) -> Any:
 
 @vector_norm.shape
 def _(x: Spec, *, axis: Axis, keepdims: bool, ord: float) -> Spec:
-    return Spec(reduced(x.shape, axis, keepdims), x.dtype)
+    return Spec(reduced(x.shape, axis, keepdims), signs.real_dtype(x.dtype))
 
 
 @vector_norm.gradient(saves=("x", "y"))
 def _(c: Ctx) -> Grads:
+    refuse_complex(c, "vector_norm")
     (g,), (x,), (y,) = c.grads, c.inputs, c.outputs
     at_zero = equal(y, 0.0)
     safe = where(at_zero, ones_like(y), y)
@@ -156,6 +164,7 @@ _MATRIX_ORDS = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)
         Sample(rng.normal(size=(2, 2, 2)), ord=2, keepdims=True).named("batch"),
         Sample(np.zeros((2, 2))).expecting(np.zeros((2, 2))).named("zero"),
         Sample(np.array([[3, 0], [0, 4]])).named("integers"),
+        *(Sample(complex_normal(rng, 2, 3), ord=o).named("complex") for o in ("fro", "nuc", 1, 2)),
     ],
     errors=[
         Fails(ShapeError, "matrices", np.ones(3)),
@@ -168,7 +177,7 @@ def matrix_norm(
     """Norm of matrices.
 
     Args:
-        x: real, of shape ``(..., m, n)``.
+        x: real or complex, of shape ``(..., m, n)``.
         keepdims: keep the last two axes, with size 1.
         ord: "fro" (or None) for the Frobenius norm; "nuc" for the sum of the singular values; 2
             and -2 for the largest and smallest; 1 and -1 for the largest and smallest sum of
@@ -192,7 +201,7 @@ def matrix_norm(
         raise ArgumentError(
             f"the ord of a matrix norm is one of {', '.join(map(repr, _MATRIX_ORDS))}; got {ord!r}"
         )
-    m = _real_tensor(x, "matrix_norm")
+    m = _float_tensor(x, "matrix_norm")
     matrix_shape(m.shape, "matrix_norm")
     if ord is None or ord == "fro":
         return vector_norm(m, axis=(-2, -1), keepdims=keepdims)
@@ -218,6 +227,7 @@ def matrix_norm(
         Sample(rng.normal(size=(2, 3)), 3, axis=0),
         Sample(rng.normal(size=(2, 2, 2)), 2, axis=(0, 2), keepdims=True),
         Sample(rng.normal(size=(2, 2, 2)), axis=(-1, 0)),
+        Sample(complex_normal(rng, 2, 3)).named("complex"),
     ],
     errors=[
         Fails(ArgumentError, "3 dimensions", np.ones((2, 2, 2)), 2),
@@ -231,7 +241,7 @@ def norm(
     """Norm of vectors or matrices, with NumPy's conventions.
 
     Args:
-        x: real.
+        x: real or complex.
         ord: as in `vector_norm` or `matrix_norm`; None for the square root of the sum of squares.
         axis: an int for vectors along it; a pair of ints for matrices; None for all of `x`, which
             is then a vector or a matrix unless `ord` is None too.
@@ -248,7 +258,7 @@ def norm(
     >>> mg.linalg.norm([[3.0, 0.0], [0.0, 4.0]])
     Tensor(5., shape=(), dtype=float32)
     """
-    v = _real_tensor(x, "norm")
+    v = _float_tensor(x, "norm")
     over = axis_argument(axis)
     if ord is None and over is None:
         return vector_norm(v, keepdims=keepdims)
@@ -278,6 +288,7 @@ def norm(
         Sample(rng.normal(size=(2, 3)), offset=1),
         Sample(rng.normal(size=(2, 2, 2)), offset=-1).named("batch"),
         Sample(np.array([[1, 2], [3, 4]])).named("integers"),
+        Sample(complex_normal(rng, 2, 2)).named("complex"),
     ],
     errors=[Fails(ShapeError, "dimensions", np.ones(3))],
 )
@@ -309,6 +320,8 @@ def trace(x: TensorLike, /, *, offset: int = 0, dtype: DTypeLike | None = None) 
         Sample(well_conditioned(rng, 2, 2), -2),
         Sample(well_conditioned(rng, 2, 2), "fro"),
         Sample(well_conditioned(rng, 2, 2, 2), 1).named("batch"),
+        Sample(complex_regular(rng, 2, 2)).named("complex"),
+        Sample(complex_regular(rng, 2, 2), "fro").named("complex"),
     ],
     errors=[
         Fails(ShapeError, "matrices", np.ones(3)),
@@ -319,7 +332,7 @@ def cond(x: TensorLike, /, p: float | str | None = None) -> Tensor:
     """Condition number of matrices: how much solving with them may magnify errors.
 
     Args:
-        x: real, of shape ``(..., m, n)``; square unless `p` is None, 2 or -2.
+        x: real or complex, of shape ``(..., m, n)``; square unless `p` is None, 2 or -2.
         p: the norm, as `matrix_norm` takes it. None or 2: the largest singular value by the
             smallest.
 

@@ -24,7 +24,7 @@ from minigrad.ops.linalg.common import (
     square_shape,
     stacked,
 )
-from minigrad.ops.linalg.solving import inv, well_conditioned
+from minigrad.ops.linalg.solving import complex_normal, complex_regular, inv, well_conditioned
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.ops.products import matmul
 from minigrad.ops.shaping import ones_like
@@ -50,7 +50,7 @@ def _cutoff(x: Array, rtol: float | None) -> float:
 
 @primitive(
     "PseudoInverse",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(well_conditioned(rng, 2, 2)),
         Sample(rng.normal(size=(3, 2)) + 2 * np.eye(3, 2)),
@@ -59,6 +59,7 @@ def _cutoff(x: Array, rtol: float | None) -> float:
         Sample(np.array([[1.0, 2.0], [2.0, 4.0]])).order(0, "rank 1: not continuous there"),
         Sample(np.zeros((2, 0))).named("empty"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(complex_normal(rng, 2, 3, 2)).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "matrices", np.ones(3)),
@@ -69,7 +70,7 @@ def pinv(x: TensorLike, /, *, rtol: float | None = None) -> Tensor:
     """Pseudo-inverse (of Moore and Penrose) of matrices: ``pinv(x) @ b`` solves least squares.
 
     Args:
-        x: float, of shape ``(..., m, n)``.
+        x: float or complex, of shape ``(..., m, n)``.
         rtol: singular values up to `rtol` times the largest count as 0; by default max(m, n)
             times the dtype's precision.
 
@@ -123,7 +124,7 @@ def _(c: Ctx) -> Grads:
 
 @primitive(
     "MatrixRank",
-    accepts="real_float",
+    accepts="float",
     not_differentiable="a rank is an integer",
     samples=lambda rng: [
         Sample(rng.normal(size=(2, 3))),
@@ -131,6 +132,7 @@ def _(c: Ctx) -> Grads:
         Sample(np.stack([np.eye(2), np.zeros((2, 2))])).named("batch"),
         Sample(np.diag([1.0, 1e-3]), rtol=0.1),
         Sample(np.zeros((0, 2))).named("empty"),
+        Sample(np.array([[1, 1j], [1j, -1]])).named("complex"),
     ],
     errors=[Fails(ShapeError, "matrices", np.ones(3))],
 )
@@ -138,7 +140,7 @@ def matrix_rank(x: TensorLike, /, *, rtol: float | None = None) -> Tensor:
     """Rank of matrices: the number of singular values that are not 0.
 
     Args:
-        x: float, of shape ``(..., m, n)``.
+        x: float or complex, of shape ``(..., m, n)``.
         rtol: singular values up to `rtol` times the largest count as 0; by default max(m, n)
             times the dtype's precision.
 
@@ -186,6 +188,8 @@ def _(x: Spec, *, rtol: float | None) -> Spec:
         Sample(well_conditioned(rng, 2, 2), 0),
         Sample(well_conditioned(rng, 2, 2, 2), 4).named("batch"),
         Sample(np.array([[1, 1], [1, 0]]), 5).named("integers"),
+        Sample(complex_regular(rng, 2, 2), -3).named("complex"),
+        Sample(complex_regular(rng, 2, 2), 0).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3)), 2),
@@ -196,7 +200,7 @@ def matrix_power(x: TensorLike, n: int, /) -> Tensor:
     """Square matrices multiplied by themselves, in about 2 log₂(n) products.
 
     Args:
-        x: numeric, of shape ``(..., m, m)``; float where `n` is negative.
+        x: numeric, of shape ``(..., m, m)``; float or complex where `n` is negative.
         n: the exponent; 0 gives the identity, a negative one powers of the inverse.
 
     Returns:

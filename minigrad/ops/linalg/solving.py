@@ -15,6 +15,7 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.ops.broadcasting import squeeze
 from minigrad.ops.diagonals import tril, triu
 from minigrad.ops.elementwise import negative
+from minigrad.ops.elementwise_samples import TEXT
 from minigrad.ops.linalg.common import (
     as_columns,
     fitted,
@@ -34,27 +35,40 @@ def well_conditioned(rng: np.random.Generator, *shape: int) -> Array:
     return rng.normal(size=shape) * 0.5 + 2.0 * np.eye(shape[-1])
 
 
+def complex_normal(rng: np.random.Generator, *shape: int) -> Array:
+    """Random complex numbers, for samples."""
+    made: Array = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    return made
+
+
+def complex_regular(rng: np.random.Generator, *shape: int) -> Array:
+    """Random complex square matrices, for samples, that are far from singular."""
+    made: Array = complex_normal(rng, *shape) * 0.5 + 2.0 * np.eye(shape[-1])
+    return made
+
+
 @primitive(
     "MatrixInverse",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(well_conditioned(rng, 2, 2)),
         Sample(well_conditioned(rng, 3, 3)),
         Sample(well_conditioned(rng, 2, 2, 2)).named("batch"),
         Sample(np.zeros((0, 2, 2))).named("empty"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(complex_regular(rng, 2, 2, 2)).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3))),
         Fails(ShapeError, "matrices", np.ones(3)),
-        Fails(DTypeError, "complex", np.eye(2, dtype=complex)),
+        Fails(DTypeError, "does not take string", TEXT),
     ],
 )
 def inv(x: TensorLike, /) -> Tensor:
     """Inverse of square matrices.
 
     Args:
-        x: float, of shape ``(..., n, n)``.
+        x: float or complex, of shape ``(..., n, n)``.
 
     Returns:
         A tensor of the shape of `x`.
@@ -126,7 +140,7 @@ def _for_right_side(h: Tensor, g: Tensor, right: Tensor) -> Tensor:
 
 @primitive(
     "MatrixSolve",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(well_conditioned(rng, 2, 2), rng.normal(size=2)).named("vector"),
         Sample(well_conditioned(rng, 3, 3), rng.normal(size=(3, 2))),
@@ -135,6 +149,8 @@ def _for_right_side(h: Tensor, g: Tensor, right: Tensor) -> Tensor:
         Sample(well_conditioned(rng, 2, 2), rng.normal(size=(2, 2, 1))).named("shared matrix"),
         Sample(well_conditioned(rng, 2, 1, 2, 2), rng.normal(size=(2, 2, 1))).named("broadcast"),
         Sample(np.array([[2, 1], [1, 1]]), np.array([1, 0])).named("integers"),
+        Sample(complex_regular(rng, 2, 2), complex_normal(rng, 2)).named("complex"),
+        Sample(np.eye(2), complex_normal(rng, 2, 1)).fixed(0).named("real and complex"),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3)), np.ones(2)),
@@ -147,9 +163,9 @@ def solve(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     """The solution y of the linear equations x1 y = x2.
 
     Args:
-        x1: float, of shape ``(..., n, n)``.
-        x2: float, of shape ``(n,)`` (one vector for all of `x1`) or ``(..., n, k)``; leading
-            dimensions broadcast.
+        x1: float or complex, of shape ``(..., n, n)``.
+        x2: float or complex, of shape ``(n,)`` (one vector for all of `x1`) or ``(..., n, k)``;
+            leading dimensions broadcast.
 
     Returns:
         A tensor of shape ``(..., n)`` or ``(..., n, k)``.
@@ -196,7 +212,7 @@ def _(c: Ctx) -> Grads:
 
 @primitive(
     "MatrixTriangularSolve",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(well_conditioned(rng, 3, 3), rng.normal(size=(3, 1))),
         Sample(well_conditioned(rng, 2, 2), rng.normal(size=2), lower=False),
@@ -207,6 +223,8 @@ def _(c: Ctx) -> Grads:
             transpose=True,
         ).named("shared matrix"),
         Sample(well_conditioned(rng, 2, 2, 2), rng.normal(size=2)).named("batch, one vector"),
+        Sample(complex_regular(rng, 2, 2), complex_normal(rng, 2, 1)).named("complex"),
+        Sample(complex_regular(rng, 2, 2), complex_normal(rng, 2), transpose=True, lower=False),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3)), np.ones(2)),
@@ -219,10 +237,10 @@ def triangular_solve(
     """The solution y of triangular linear equations x1 y = x2.
 
     Args:
-        x1: float, of shape ``(..., n, n)``; only one triangle is read.
-        x2: float, of shape ``(n,)`` or ``(..., n, k)``; leading dimensions broadcast.
+        x1: float or complex, of shape ``(..., n, n)``; only one triangle is read.
+        x2: float or complex, of shape ``(n,)`` or ``(..., n, k)``; leading dimensions broadcast.
         lower: whether the triangle is the lower one.
-        transpose: solve x1ᵀ y = x2 instead.
+        transpose: solve x1ᵀ y = x2 instead; complex numbers are not conjugated.
 
     Returns:
         A tensor of shape ``(..., n)`` or ``(..., n, k)``.

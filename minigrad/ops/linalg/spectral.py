@@ -1,5 +1,6 @@
 """Eigenvalues of symmetric matrices, and singular values.
 
+Of complex matrices, symmetric means Hermitian, ᵀ the conjugate transpose, and the values are real.
 Where eigenvalues (or singular values) coincide, up to rounding, their vectors are arbitrary, and a
 gradient that comes through them is NaN. One that comes through the values alone is not harmed.
 """
@@ -24,6 +25,7 @@ from minigrad.ops.linalg.common import (
     matrix_shape,
     off_diagonal,
     product_with_transpose,
+    refuse_complex,
     require_finite,
     scaled_columns,
     smaller,
@@ -32,6 +34,7 @@ from minigrad.ops.linalg.common import (
     symmetric_part,
     symmetrized,
 )
+from minigrad.ops.linalg.solving import complex_normal
 from minigrad.ops.manipulation import matrix_transpose
 from minigrad.ops.products import matmul
 from minigrad.ops.shaping import zeros_like
@@ -39,6 +42,8 @@ from minigrad.shapes import Spec
 
 #: Makes a matrix that is not symmetric.
 _SKEW = np.array([[0.0, 0.1], [-0.2, 0.0]])
+
+_HERMITIAN = np.array([[2, 1 - 1j], [1 + 1j, -1]])
 
 
 def _apart(rng: np.random.Generator, *shape: int) -> Array:
@@ -58,7 +63,7 @@ class EighResult(NamedTuple):
 
 @primitive(
     "SelfAdjointEigV2",
-    accepts="real_float",
+    accepts="float",
     outputs=("eigenvalues", "eigenvectors"),
     samples=lambda rng: [
         Sample(_apart(rng, 2, 2)),
@@ -67,6 +72,7 @@ class EighResult(NamedTuple):
         Sample(_apart(rng, 2, 2) + _SKEW).named("not symmetric"),
         Sample(np.zeros((0, 2, 2))).named("empty"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(_HERMITIAN).named("complex"),
     ],
     errors=[
         Fails(ShapeError, "square matrices", np.ones((2, 3))),
@@ -77,11 +83,12 @@ def eigh(x: TensorLike, /) -> EighResult:
     """Eigenvalues and eigenvectors of symmetric matrices: x = V diag(λ) Vᵀ.
 
     Args:
-        x: float, of shape ``(..., n, n)``, symmetric.
+        x: float or complex, of shape ``(..., n, n)``, symmetric (complex: Hermitian).
 
     Returns:
-        A named tuple: `eigenvalues` of shape ``(..., n)`` in ascending order, and `eigenvectors`
-        of shape ``(..., n, n)``, one a column. Their signs are LAPACK's, and arbitrary.
+        A named tuple: `eigenvalues` of shape ``(..., n)`` in ascending order, which are real, and
+        `eigenvectors` of shape ``(..., n, n)``, one a column. Their signs (complex: phases) are
+        LAPACK's, and arbitrary.
 
     Raises:
         ShapeError: the matrices are not square.
@@ -115,11 +122,13 @@ def _(xp: Any, x: Array) -> tuple[Array, Array]:
 @eigh.shape
 def _(x: Spec) -> tuple[Spec, Spec]:
     leading, n = square_shape(x.shape, "eigh")
-    return Spec(stacked(leading, n), x.dtype), Spec(stacked(leading, n, n), x.dtype)
+    values = Spec(stacked(leading, n), signs.real_dtype(x.dtype))
+    return values, Spec(stacked(leading, n, n), x.dtype)
 
 
 @eigh.gradient(saves=("eigenvalues", "eigenvectors"))
 def _(c: Ctx) -> Grads:
+    refuse_complex(c, "eigh")
     (g_values, g_vectors), (values, vectors) = c.grads, c.outputs
     if values.shape is not None and values.shape[-1] == 0:
         return zeros_like(vectors)
@@ -143,11 +152,13 @@ def _largest(values: Tensor) -> Tensor:
 
 @primitive(
     "SelfAdjointEigenvalues",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(_apart(rng, 3, 3)),
         Sample(_apart(rng, 2, 2, 2)).named("batch"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(_HERMITIAN).named("complex"),
+        Sample(_HERMITIAN + 1j * _SKEW).named("complex, not Hermitian"),
     ],
     errors=[Fails(ShapeError, "square matrices", np.ones((2, 3)))],
 )
@@ -155,10 +166,11 @@ def eigvalsh(x: TensorLike, /) -> Tensor:
     """Eigenvalues of symmetric matrices, in ascending order.
 
     Args:
-        x: float, of shape ``(..., n, n)``; its symmetric part is what counts.
+        x: float or complex, of shape ``(..., n, n)``; its symmetric (complex: Hermitian) part is
+            what counts.
 
     Returns:
-        A tensor of shape ``(..., n)``.
+        A real tensor of shape ``(..., n)``.
 
     Raises:
         ShapeError: the matrices are not square.
@@ -188,11 +200,12 @@ def _(xp: Any, x: Array) -> Array:
 @eigvalsh.shape
 def _(x: Spec) -> Spec:
     leading, n = square_shape(x.shape, "eigvalsh")
-    return Spec(stacked(leading, n), x.dtype)
+    return Spec(stacked(leading, n), signs.real_dtype(x.dtype))
 
 
 @eigvalsh.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
+    refuse_complex(c, "eigvalsh")
     vectors = eigh(c.inputs[0]).eigenvectors
     return product_with_transpose(scaled_columns(vectors, c.grads[0]), vectors)
 
@@ -215,7 +228,7 @@ def _separated(rng: np.random.Generator, *shape: int) -> Array:
 
 @primitive(
     "Svd",
-    accepts="real_float",
+    accepts="float",
     outputs=("U", "S", "Vh"),
     samples=lambda rng: [
         Sample(_separated(rng, 2, 2)),
@@ -224,6 +237,8 @@ def _separated(rng: np.random.Generator, *shape: int) -> Array:
         Sample(_separated(rng, 2, 2, 2), full_matrices=False).named("batch"),
         Sample(_separated(rng, 3, 2)).order(0, "U's last column is arbitrary"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(complex_normal(rng, 2, 3, 2)).named("complex"),
+        Sample(complex_normal(rng, 2, 3), full_matrices=False).named("complex"),
     ],
     errors=[Fails(ShapeError, "matrices", np.ones(3))],
 )
@@ -231,14 +246,15 @@ def svd(x: TensorLike, /, *, full_matrices: bool = True) -> SVDResult:
     """Singular value decomposition: x = U diag(S) Vᵀ.
 
     Args:
-        x: float, of shape ``(..., m, n)``.
+        x: float or complex, of shape ``(..., m, n)``.
         full_matrices: U and Vh are square; otherwise they hold only the k = min(m, n) vectors
             that belong to singular values.
 
     Returns:
         A named tuple: `U` of shape ``(..., m, m)`` or ``(..., m, k)``, `S` of shape ``(..., k)``
-        in descending order, `Vh` of shape ``(..., n, n)`` or ``(..., k, n)``, which is Vᵀ. The
-        common sign of a column of U and its row of Vh is LAPACK's, and arbitrary.
+        in descending order, which is real, `Vh` of shape ``(..., n, n)`` or ``(..., k, n)``,
+        which is Vᵀ (complex: the conjugate transpose of V). The common sign of a column of U and
+        its row of Vh is LAPACK's, and arbitrary.
 
     Raises:
         ShapeError: `x` is not made of matrices.
@@ -278,13 +294,14 @@ def _(x: Spec, *, full_matrices: bool) -> tuple[Spec, Spec, Spec]:
     left, right = (m, n) if full_matrices else (k, k)
     return (
         Spec(stacked(leading, m, left), x.dtype),
-        Spec(stacked(leading, k), x.dtype),
+        Spec(stacked(leading, k), signs.real_dtype(x.dtype)),
         Spec(stacked(leading, right, n), x.dtype),
     )
 
 
 @svd.gradient(saves=("U", "S", "Vh"))
 def _(c: Ctx) -> Grads:
+    refuse_complex(c, "svd")
     (gu, gs, gvh), (u, s, vh) = c.grads, c.outputs
     _, m, n = matrix_shape(c.inputs[0].shape, "svd")
     if 0 in (m, n):
@@ -319,12 +336,13 @@ def _(c: Ctx) -> Grads:
 
 @primitive(
     "SingularValues",
-    accepts="real_float",
+    accepts="float",
     samples=lambda rng: [
         Sample(_separated(rng, 2, 2)),
         Sample(_separated(rng, 3, 2)),
         Sample(_separated(rng, 2, 2, 3)).named("batch"),
         Sample(np.array([[2, 1], [1, 1]])).named("integers"),
+        Sample(complex_normal(rng, 2, 3, 2)).named("complex"),
     ],
     errors=[Fails(ShapeError, "matrices", np.ones(3))],
 )
@@ -332,10 +350,10 @@ def svdvals(x: TensorLike, /) -> Tensor:
     """Singular values of matrices, in descending order.
 
     Args:
-        x: float, of shape ``(..., m, n)``.
+        x: float or complex, of shape ``(..., m, n)``.
 
     Returns:
-        A tensor of shape ``(..., min(m, n))``.
+        A real tensor of shape ``(..., min(m, n))``.
 
     Raises:
         ShapeError: `x` is not made of matrices.
@@ -367,10 +385,11 @@ def _(xp: Any, x: Array) -> Array:
 @svdvals.shape
 def _(x: Spec) -> Spec:
     leading, m, n = matrix_shape(x.shape, "svdvals")
-    return Spec(stacked(leading, smaller(m, n)), x.dtype)
+    return Spec(stacked(leading, smaller(m, n)), signs.real_dtype(x.dtype))
 
 
 @svdvals.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
+    refuse_complex(c, "svdvals")
     u, _, vh = svd(c.inputs[0], full_matrices=False)
     return matmul(scaled_columns(u, c.grads[0]), vh)
