@@ -57,6 +57,7 @@ from minigrad.ops.elementwise import *
 from minigrad.ops.encoding import *
 from minigrad.ops.exponential import *
 from minigrad.ops.gathering import *
+from minigrad.ops.hyperbolic import *
 from minigrad.ops.indexing import *
 from minigrad.ops.joining import *
 from minigrad.ops.logic import *
