@@ -268,6 +268,67 @@ def test_slopes_by_differences():
     assert step_for(1000.0) == 2.0**-3
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-8, 1e-4, 1e4, 1e8])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.01, "bug")])
+def test_arguments_of_any_size(scale, factor, verdict):
+    @mg.custom_gradient
+    def f(x):
+        t = x / scale
+        rule = mg.exp(t) * (mg.sin(t) + mg.cos(t)) / scale
+        return mg.exp(t) * mg.sin(t), lambda g: g * factor * rule
+
+    report = mg.gradcheck(f, np.array([0.3, 0.4, 0.5]) * scale, order=2)
+    assert report.verdict == verdict
+    assert report.kinks == 0
+    assert report.error(2) < 1e-9
+
+
+@pytest.mark.parametrize("f", [mg.log, lambda x: 1.0 / x, mg.sqrt])
+@pytest.mark.parametrize("place", [1e-4, 1e-6, 1e-10, 1e-30])
+def test_beside_the_edge_of_the_domain_there_is_a_derivative(f, place):
+    report = mg.gradcheck(f, np.array([place, 2.0 * place]))
+    assert report.verdict == "right"
+    assert report.kinks == 0
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+@pytest.mark.parametrize("distance", [1e-6, 1e-8, 1e-9])
+def test_a_kink_close_by_does_not_disturb_beside_larger_terms(distance, offset):
+    x = np.array([distance, -distance, 0.5])
+    report = mg.gradcheck(lambda x: mg.sum(mg.maximum(x, 0.0)) + offset, x, rtol=1e-4)
+    assert report.verdict == "right"
+    assert report.kinks == 0
+
+
+def test_a_kink_at_a_small_argument_is_a_kink():
+    report = mg.gradcheck(lambda x: mg.nn.relu(x - 1e-8) + 1.0, np.array(1e-8))
+    assert report.verdict == "kink"
+
+
+@pytest.mark.parametrize("size", [1e3, 1e5, 1e7])
+def test_a_bug_is_no_kink_where_values_are_rounded(size):
+    @mg.custom_gradient
+    def f(x):
+        return mg.sin(x), lambda g: 1.5 * g * mg.cos(x)
+
+    for x in np.linspace(-1.0, 1.0, 20):
+        assert mg.gradcheck(lambda x: (f(x) + size) - size, x).verdict == "bug"
+
+
+def test_a_bug_shows_where_differences_overflow():
+    @mg.custom_gradient
+    def f(x):
+        return mg.exp(1e8 * x), lambda g: 1.5e8 * g * mg.exp(1e8 * x)
+
+    assert mg.gradcheck(f, np.array([1e-9, 2e-9])).verdict == "bug"
+    assert slope(lambda t: np.array([np.inf * t]), np.zeros(1), 1.0, np.ones(1)).error[0] == np.inf
+
+
+def test_a_gradient_that_is_nan_at_a_kink_is_a_bug():
+    report = mg.gradcheck(lambda x: mg.sqrt(x * x), np.array(0.0))
+    assert report.verdict == "bug"
+
+
 # -- what is refused ----------------------------------------------------------------------------
 
 

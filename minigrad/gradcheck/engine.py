@@ -18,14 +18,13 @@ from minigrad.core.operation import SymbolicTensor
 from minigrad.core.record import Recorder, key_of
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.errors import GradientError, NotDifferentiableError
-from minigrad.gradcheck.numeric import FIRST_STEP, Slope, measure, slope, step_for
-from minigrad.gradcheck.report import RIGHT, ArgumentCheck, Component, verdict_of
+from minigrad.gradcheck.numeric import FIRST_STEP, Slope, scale_of, slope, step_for
+from minigrad.gradcheck.report import RIGHT, ArgumentCheck
+from minigrad.gradcheck.summary import summarize
 
 #: What is checked. It returns the same number of tensors each time.
 Function = Callable[[list[Tensor]], Sequence[Tensor]]
 
-#: How many of the worst components a report names.
-_WORST = 5
 #: After so many confirmed differences the others are not confirmed any more.
 _ENOUGH = 16
 
@@ -183,12 +182,14 @@ class Subject:
         chosen = analytic[:, places]
         # Smaller differences do not move the relative error by a hundredth of its limit.
         within = 0.01 * limit * float(np.linalg.norm(chosen)) / max(1.0, chosen.size**0.5)
+        largest = float(np.abs(point).max(initial=0.0))
         slopes: list[Slope] = []
         confirmed = 0
         for column, place in enumerate(places):
             expected = chosen[:, column] if confirmed < _ENOUGH else None
-            step = step_for(float(point.flat[place]), self.options.step)
-            found = slope(self._line(k, place, probes), base, step, expected, within)
+            x = float(point.flat[place])
+            step, scale = step_for(x, self.options.step), scale_of(abs(x) or largest)
+            found = slope(self._line(k, place, probes), base, step, expected, within, scale)
             slopes.append(found)
             if expected is not None:
                 gap = np.abs(found.value - expected)
@@ -228,7 +229,7 @@ class Subject:
         ⟨gradient, direction⟩ for the upstream gradient is checked as well: it is the derivative of
         the outputs along the direction.
         """
-        direction = [np.asarray(self.rng.normal(size=p.shape)) for p in self.points]
+        direction = [self._direction(p) for p in self.points]
         analytic = self._double_pull(probe, direction)
         names = [*self.names, *[f"upstream of output {i}" for i in self.chosen]]
         wanted = len(self.points) + (len(self.base) if upstream else 0)
@@ -255,6 +256,12 @@ class Subject:
             rows = np.reshape(g, (g.size, 1))
             checks.append(summarize(name, g.shape, 2, limit, rows, slopes, list(range(g.size))))
         return checks
+
+    def _direction(self, point: Array) -> Array:
+        """A random direction, of the point's own order of magnitude."""
+        drawn = np.asarray(self.rng.normal(size=point.shape))
+        size = float(np.abs(point).max(initial=0.0))
+        return drawn if 1e-3 < size < 1e3 else np.asarray(drawn * scale_of(size))
 
     def _double_pull(self, probe: Sequence[Array], direction: Sequence[Array]) -> list[Array]:
         """The gradient of ⟨gradient, direction⟩, for the arguments and the upstream gradients."""
@@ -335,60 +342,4 @@ def _entry(found: Slope, i: int) -> Slope:
     part = slice(i, i + 1)
     return Slope(
         found.value[part], found.error[part], found.left[part], found.right[part], found.kink[part]
-    )
-
-
-def summarize(
-    name: str,
-    shape: tuple[int, ...],
-    order: int,
-    limit: float,
-    analytic: Array,
-    slopes: Sequence[Slope],
-    places: Sequence[int],
-) -> ArgumentCheck:
-    """The check of one argument; `analytic` and `slopes` have an entry for each of `places`."""
-    if not slopes or not analytic.size:
-        return ArgumentCheck(name, shape, order, 0, 0.0, "right")
-    numeric = np.stack([s.value for s in slopes])
-    error = np.stack([s.error for s in slopes])
-    kink = np.stack([s.kink for s in slopes])
-    # Where kinked rules and one-sided slopes agree there is nothing to tell.
-    kink &= ~(np.abs(numeric - analytic) <= limit * (np.abs(numeric) + np.abs(analytic)))
-    smooth_numeric, smooth_analytic = numeric[~kink], analytic[~kink]
-    figure = measure(smooth_numeric, smooth_analytic)
-    if figure and _both_zero(smooth_numeric, smooth_analytic, error[~kink]):
-        figure = 0.0
-    components = [_component(shape, places[i], analytic[i], slopes[i]) for i in range(len(places))]
-    kinked = [c for c, row in zip(components, kink, strict=True) if row.any()]
-    others = [c for c, row in zip(components, kink, strict=True) if not row.any()]
-    others.sort(key=_badness, reverse=True)
-    verdict = "kink" if kink.all() else verdict_of(figure, limit)
-    return ArgumentCheck(
-        name, shape, order, len(places), figure, verdict, tuple(others[:_WORST]), tuple(kinked)
-    )
-
-
-def _badness(component: Component) -> float:
-    difference = component.difference
-    return float("inf") if np.isnan(difference) else difference
-
-
-def _both_zero(numeric: Array, analytic: Array, error: Array) -> bool:
-    """Whether both are zero as far as differences can see."""
-    blur = float(np.linalg.norm(error))
-    return bool(np.linalg.norm(numeric) <= blur and np.linalg.norm(analytic) <= blur)
-
-
-def _component(shape: tuple[int, ...], place: int, analytic: Array, found: Slope) -> Component:
-    """One entry; of several projections the one that differs most."""
-    gap = np.abs(found.value - analytic)
-    row = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
-    index = tuple(int(i) for i in np.unravel_index(place, shape)) if shape else ()
-    return Component(
-        index,
-        float(analytic[row]),
-        float(found.value[row]),
-        float(found.left[row]),
-        float(found.right[row]),
     )
