@@ -77,7 +77,6 @@ class Session:
         self.check_numerics = check_numerics
         self._store = Store()
         self._plans: dict[tuple[Any, ...], tuple[Plan, Any]] = {}
-        self._lock = threading.Lock()
         self._closed = False
         self._tokens: list[tuple[Token[State], Token[Session | None]]] = []
         self._seen_nodes = -1
