@@ -391,6 +391,24 @@ def test_arguments_that_belong_to_another_kind_of_subject(x):
         mg.gradcheck(lambda x: x, x, order=3)
 
 
+@pytest.mark.parametrize("option", ["rtol", "eps", "components"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_options_that_would_check_nothing(x, option, value):
+    with pytest.raises(ArgumentError, match=f"{option} must be greater than 0"):
+        mg.gradcheck(mg.exp, x, **{option: value})
+
+
+def test_argument_numbers_are_integers_of_any_kind(x):
+    assert [c.name for c in mg.gradcheck(mg.matmul, x, x.T, argnums=np.int64(1)).checks] == ["x2"]
+    for wrong in ("x", 0.0, [None]):
+        with pytest.raises(ArgumentTypeError, match="integer or a sequence of integers"):
+            mg.gradcheck(mg.exp, x, argnums=wrong)
+
+
+def test_a_python_number_as_the_result_is_a_constant(x):
+    assert mg.gradcheck(lambda x: (mg.sum(x), 2.0), x).verdict == "right"
+
+
 def test_symbolic_arguments_and_results():
     with mg.Graph().as_default():
         p = mg.placeholder("float32", ())

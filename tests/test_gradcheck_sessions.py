@@ -12,6 +12,7 @@ from minigrad.errors import (
     GradientError,
     GraphError,
     NotDifferentiableError,
+    StateError,
 )
 
 
@@ -307,6 +308,19 @@ def test_missing_and_wrong_feeds(net):
 def test_uninitialized_variables(net):
     with pytest.raises(FailedPreconditionError, match="'w1' was used before it was initialized"):
         mg.gradcheck(net.loss, feed_dict=net.feeds, session=mg.Session(graph=net.graph))
+
+
+def test_a_closed_session_is_refused(net):
+    net.session.close()
+    with pytest.raises(StateError, match="this session is closed"):
+        mg.gradcheck(net.loss, feed_dict=net.feeds, session=net.session)
+
+
+def test_a_single_variable_and_none(net):
+    report = mg.gradcheck(net.loss, feed_dict=net.feeds, session=net.session, variables=net.w2)
+    assert [c.name for c in report.checks] == ["w2"]
+    with pytest.raises(ArgumentError, match="variables is empty"):
+        mg.gradcheck(net.loss, feed_dict=net.feeds, session=net.session, variables=[])
 
 
 def test_a_session_of_another_graph(net):

@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.scratch import scratch
 from minigrad.core.tensor import Array
+from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError, GradientError
 from minigrad.gradcheck.engine import Function, Options, Subject
 from minigrad.gradcheck.functions import eager_function
@@ -56,7 +57,7 @@ def gradcheck(
     *,
     feed_dict: Mapping[Any, Any] | None = None,
     session: Session | None = None,
-    variables: Iterable[Any] | None = None,
+    variables: Iterable[Any] | Variable | SymbolicTensor | None = None,
     order: int = 1,
     rtol: float | None = None,
     eps: float | None = None,
@@ -71,7 +72,7 @@ def gradcheck(
     argnums: int | Sequence[int] | None = None,
     feed_dict: Mapping[Any, Any] | None = None,
     session: Session | None = None,
-    variables: Iterable[Any] | None = None,
+    variables: Iterable[Any] | Variable | SymbolicTensor | None = None,
     order: int = 1,
     rtol: float | None = None,
     eps: float | None = None,
@@ -103,8 +104,8 @@ def gradcheck(
         feed_dict: for a loss, as for `Session.run`.
         session: for a loss, the session that holds the variables' values; by default the default
             session, or a new one where all variables are eager.
-        variables: for a loss, the variables (or tensors) to differentiate for; by default every
-            trainable variable that it reads.
+        variables: for a loss, the variables (or tensors) to differentiate for, or one of them; by
+            default every trainable variable that it reads.
         order: 2 checks, besides the gradient, the product of the Hessian with a random vector.
         rtol: the relative error below which a gradient is right; by default 1e-7 at order one and
             1e-5 at order two.
@@ -118,6 +119,7 @@ def gradcheck(
         A `GradcheckReport`: true if all is right; printed it is a table, with the worst components.
 
     Raises:
+        ArgumentError: there is nothing to differentiate for, or an option is out of range.
         GradientError: the loss or function draws random numbers, or with `raise_on_bug` a gradient
             is not right; the tape was not persistent.
         NotDifferentiableError: the way leads through an op without a gradient.
@@ -139,6 +141,9 @@ def gradcheck(
     """
     if order not in (1, 2):
         raise ArgumentError(f"order must be 1 or 2, got {order!r}")
+    _check_positive("rtol", rtol)
+    _check_positive("eps", eps)
+    _check_positive("components", components)
     limits = RIGHT if rtol is None else (rtol, rtol)
     options = Options(limits, FIRST_STEP if eps is None else eps, components, seed)
     for_losses = {"feed_dict": feed_dict, "session": session, "variables": variables}
@@ -173,6 +178,11 @@ def gradcheck(
     return report
 
 
+def _check_positive(name: str, value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ArgumentError(f"{name} must be greater than 0, got {value!r}")
+
+
 def _refuse(what: str, given: Mapping[str, Any]) -> None:
     """Refuse arguments that belong to another kind of subject."""
     for name, value in given.items():
@@ -195,7 +205,7 @@ def _check_loss(
     loss: SymbolicTensor,
     feed_dict: Mapping[Any, Any] | None,
     session: Session | None,
-    variables: Iterable[Any] | None,
+    variables: Iterable[Any] | Variable | SymbolicTensor | None,
     order: int,
     options: Options,
 ) -> GradcheckReport:

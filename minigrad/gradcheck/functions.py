@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from minigrad.core.primitive import Primitive
 from minigrad.core.record import EffectLog
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
+from minigrad.dtypes import float64
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, GradientError
 from minigrad.gradcheck.engine import Function
 from minigrad.nest import children, flatten, is_nest, unflatten
@@ -73,7 +75,11 @@ def eager_function(
             given[place] = tensor
         with changed(log=_NoEffects()):
             result = function(*unflatten(list(args), given))
-            made = [tensor_of(r) for r in flatten(result) if r is not None]
+            made = [
+                tensor_of(r, float64 if type(r) is float else None)
+                for r in flatten(result)
+                if r is not None
+            ]
         for t in made:
             if t.dtype.is_floating and t.dtype.dtype != np.float64:
                 raise DTypeError(
@@ -88,7 +94,12 @@ def eager_function(
 def _positions(argnums: int | Sequence[int] | None, count: int) -> set[int]:
     if argnums is None:
         return set(range(count))
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    try:
+        numbers = [operator.index(n) for n in flatten(argnums)]
+    except TypeError:
+        raise ArgumentTypeError(
+            f"argnums must be an integer or a sequence of integers, got {argnums!r}"
+        ) from None
     for n in numbers:
         if not -count <= n < count:
             raise ArgumentError(f"argnums holds {n}, but the function was given {count} arguments")

@@ -54,10 +54,12 @@ def session_of(loss: SymbolicTensor, session: Session | None) -> Session:
 
     Raises:
         GraphError: it runs another graph.
+        StateError: it is closed.
     """
     found = session or get_default_session() or Session(graph=loss.graph)
     if found.graph is not loss.graph:
         raise GraphError(f"the loss belongs to {loss.graph!r}, the session runs {found.graph!r}")
+    found._check_open()
     return found
 
 
@@ -83,7 +85,7 @@ class LossReplay:
         loss: SymbolicTensor,
         session: Session,
         feed_dict: Mapping[Any, Any] | None,
-        variables: Iterable[Any] | None,
+        variables: Iterable[Any] | Variable | SymbolicTensor | None,
     ) -> None:
         self.graph: Graph = loss.graph
         feeds = convert_feeds(self.graph, feed_dict or {})
@@ -242,7 +244,9 @@ def _check(needed: Sequence[Operation]) -> None:
 
 
 def _wanted(
-    loss: SymbolicTensor, needed: Sequence[Operation], variables: Iterable[Any] | None
+    loss: SymbolicTensor,
+    needed: Sequence[Operation],
+    variables: Iterable[Any] | Variable | SymbolicTensor | None,
 ) -> list[Any]:
     """What to differentiate for."""
     if variables is None:
@@ -258,7 +262,9 @@ def _wanted(
                 "mg.gradcheck(loss, variables=[x], …)"
             )
         return list(read.values())
-    wanted = list(variables)
+    wanted = [variables] if isinstance(variables, Variable | SymbolicTensor) else list(variables)
+    if not wanted:
+        raise ArgumentError("variables is empty; name what to differentiate for, or leave it out")
     for x in wanted:
         if not isinstance(x, Variable | SymbolicTensor):
             raise ArgumentTypeError(
