@@ -79,6 +79,10 @@ class NotDifferentiableError(GradientError, TypeError):
     """A gradient was asked of something that has none; the reason is in the message."""
 
 
+class LostGradientWarning(UserWarning):
+    """A value left minigrad while a tape recorded it; what becomes of it has no gradient."""
+
+
 class NumericsError(MinigradError, FloatingPointError):
     """A node made a NaN or an infinity while `check_numerics` was on."""
 

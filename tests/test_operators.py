@@ -281,3 +281,17 @@ def test_an_argument_too_many_is_refused_and_written_to_by_nobody() -> None:
     with pytest.raises(TypeError, match="positional argument"):
         mg.sin(x, y)  # type: ignore[call-arg]
     assert y.tolist() == [5.0]
+
+
+def test_lists_keep_their_digits_beside_float64() -> None:
+    x = mg.asarray(np.array([1.0, 2.0]))
+    for made in (x * [0.1, 0.2], [0.1, 0.2] * x, mg.multiply(x, (0.1, 0.2))):
+        assert made.dtype is mg.float64
+        np.testing.assert_array_equal(made, np.array([1.0, 2.0]) * [0.1, 0.2])
+    assert (mg.asarray([1.0, 2.0]) * [0.1, 0.2]).dtype is mg.float32
+    assert mg.add([0.1], [0.2]).dtype is mg.float32
+    assert mg.take(x, [1, 0]).tolist() == [2.0, 1.0]
+    with mg.Graph().as_default():
+        p = mg.placeholder("float64", (2,))
+        out = mg.Session().run(p * [0.1, 0.2], {p: [1.0, 2.0]})
+    np.testing.assert_array_equal(out, np.array([1.0, 2.0]) * [0.1, 0.2])

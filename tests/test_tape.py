@@ -304,8 +304,28 @@ def test_numpy_cannot_take_a_recorded_tensor_by_mistake() -> None:
         with pytest.raises(errors.GradientError, match=r"x\.numpy\(\)"):
             np.array([x[0], x[1]])
         assert x.numpy().tolist() == [1.0, 2.0]
-        assert float(x[0]) == 1.0
+        assert x[0].item() == 1.0
         assert mg.asarray([x[0], 2.0 * x[1]]).shape == (2,)
         y = mg.sum(mg.constant([x[0] * 2.0, x[1]]))
     np.testing.assert_array_equal(tape.gradient(y, x), [2.0, 1.0])
     np.testing.assert_array_equal(np.asarray(x), [1.0, 2.0])
+
+
+def test_a_recorded_tensor_that_becomes_a_number_is_warned_of() -> None:
+    def fill(x: Any) -> Any:
+        out = np.zeros(2)
+        for i in range(2):
+            out[i] = x[i] ** 2
+        return mg.sum(out) + mg.sum(x)
+
+    with pytest.warns(errors.LostGradientWarning, match=r"to fill an array, mg\.stack"):
+        mg.grad(fill)(np.array([1.0, 2.0]))
+    with pytest.warns(errors.LostGradientWarning, match="no gradient flows through"):
+        mg.grad(lambda x: x * float(x))(2.0)
+    assert mg.grad(lambda x: x * x.item() if x > 0 else x)(2.0) == 2.0
+    with mg.GradientTape() as tape:
+        x = mg.asarray(2.0)
+        tape.watch(x)
+        y = x * x
+        assert f"{y:.2f}" == "4.00"
+    assert float(y) == 4.0

@@ -20,7 +20,7 @@ from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
 from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.nodes import add_node, build, constant_node
-from minigrad.core.operands import has_tensor, operand, promote
+from minigrad.core.operands import Listed, has_tensor, operand, promote
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.registry import primitive_of
 from minigrad.core.state import StateOwner
@@ -231,6 +231,8 @@ def tensor_of(
     if value is None:
         raise ArgumentTypeError("expected a tensor or what converts to one, got None")
     x = operand(value, graph) if not is_weak(value) else value
+    if type(x) is Listed:
+        x = x.converted(dtype or x.dtype)
     if is_weak(x):
         x = ConcreteTensor(scalar_array(x, dtype or default_dtype(x)))
     elif dtype is not None and x.spec.dtype is not dtype:

@@ -35,9 +35,27 @@ def operand(x: Any, graph: Graph | None) -> Any:
         return read(cast("Variable", x), graph)
     if isinstance(x, IndexedSlices):
         return x.dense()
-    if isinstance(x, list | tuple) and has_tensor(x):
-        return primitive_of("Pack")(list(x))
+    if isinstance(x, list | tuple):
+        return primitive_of("Pack")(list(x)) if has_tensor(x) else Listed(x)
     return ConcreteTensor(array_of(x))
+
+
+class Listed(ConcreteTensor):
+    """A list of numbers. It counts with the dtype it has alone, but converts from its own digits.
+
+    So ``[0.1] * x`` is exact beside a float64 `x`, where the list's own dtype is float32.
+    """
+
+    __slots__ = ("numbers",)
+
+    def __init__(self, numbers: Sequence[Any]) -> None:
+        super().__init__(array_of(numbers))
+        self.numbers = numbers
+
+    def converted(self, dtype: DType) -> ConcreteTensor:
+        """A plain tensor of a dtype."""
+        same = self.spec.dtype is dtype
+        return ConcreteTensor(self._value if same else array_of(self.numbers, dtype))
 
 
 def has_tensor(nested: Sequence[Any]) -> bool:
@@ -112,7 +130,9 @@ def promote(primitive: Primitive[..., Any], operands: list[Any], graph: Graph | 
         for i in positions:
             operands[i] = convert(operands[i], target, graph, primitive.name)
     for i, x in enumerate(operands):
-        if x is not None and not isinstance(x, Tensor):
+        if type(x) is Listed:
+            operands[i] = x.converted(x.dtype)
+        elif x is not None and not isinstance(x, Tensor):
             operands[i] = ConcreteTensor(scalar_array(x, default_dtype(x)))
 
 
@@ -127,6 +147,8 @@ def convert(x: Any, target: DType, graph: Graph | None, name: str) -> Any:
         if type(x) is float and target.is_integer:
             raise DTypeError(f"{name} does not take the float {x!r} here; it computes in {target}")
         return ConcreteTensor(scalar_array(x, target))
+    if type(x) is Listed:
+        return x.converted(target)
     if x.spec.dtype is target:
         return x
     if isinstance(x, SymbolicTensor):

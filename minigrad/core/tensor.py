@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from minigrad.core.context import STATE
 from minigrad.core.operators import Operators
 from minigrad.dtypes import DType, from_numpy
-from minigrad.errors import ArgumentError, GradientError, ShapeError, SymbolicTensorError
+from minigrad.errors import (
+    ArgumentError,
+    GradientError,
+    LostGradientWarning,
+    ShapeError,
+    SymbolicTensorError,
+)
 from minigrad.shapes import Spec, show
 
 Array: TypeAlias = NDArray[Any]
@@ -180,7 +187,7 @@ class ConcreteTensor(Tensor):
         return self._value.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self._key and any(self._key in tape.tracked for tape in STATE.get().tapes):
+        if self._recorded():
             raise GradientError(
                 "NumPy would make a plain array of a tensor that a tape is recording, and its "
                 "gradient would be lost; use functions of minigrad (mg.stack and mg.asarray take "
@@ -214,10 +221,26 @@ class ConcreteTensor(Tensor):
     def __int__(self) -> int:
         return int(self._single("int()"))
 
+    def _recorded(self) -> bool:
+        """Whether a tape follows what becomes of this value."""
+        return bool(self._key) and any(self._key in tape.tracked for tape in STATE.get().tapes)
+
+    def _warn_lost(self, what: str) -> None:
+        if self._recorded():
+            # NumPy calls float() too, when an element of an array is set to a tensor.
+            warnings.warn(
+                f"{what} of a tensor that a tape is recording: no gradient flows through the "
+                "plain number. x.item() takes it on purpose; to fill an array, mg.stack its parts",
+                LostGradientWarning,
+                stacklevel=3,
+            )
+
     def __float__(self) -> float:
+        self._warn_lost("float()")
         return float(self._single("float()"))
 
     def __complex__(self) -> complex:
+        self._warn_lost("complex()")
         return complex(self._single("complex()"))
 
     def __index__(self) -> int:
