@@ -95,7 +95,8 @@ def _positions(argnums: int | Sequence[int] | None, count: int) -> set[int]:
     if argnums is None:
         return set(range(count))
     try:
-        numbers = [operator.index(n) for n in flatten(argnums)]
+        given = argnums if isinstance(argnums, Sequence) else [argnums]
+        numbers = [operator.index(n) for n in given]
     except TypeError:
         raise ArgumentTypeError(
             f"argnums must be an integer or a sequence of integers, got {argnums!r}"
