@@ -47,7 +47,13 @@ ELSEWHERE = {
     "set_random_seed": "mg.random.seed",
     "initialize_all_variables": "mg.global_variables_initializer",
     "py_func": "mg.host_call",
-    # NumPy and PyTorch
+    "Print": "mg.host_call with a function that prints",
+    "get_variable": "mg.Variable",
+    # NumPy, JAX and PyTorch
+    "jacrev": "mg.jacobian",
+    "jacfwd": "mg.jacobian",
+    "no_grad": "mg.stop_gradient, or tape.stop_recording()",
+    "interp": "mg.searchsorted and mg.take",
     "array": "mg.asarray",
     "tensor": "mg.asarray",
     "from_numpy": "mg.asarray",
@@ -96,5 +102,5 @@ def missing(name: str, known: Iterable[str]) -> str:
     start = f"module 'minigrad' has no attribute {name!r}"
     if name in ELSEWHERE:
         return f"{start}; here it is {ELSEWHERE[name]}"
-    close = difflib.get_close_matches(name, list(known), 1)
+    close = difflib.get_close_matches(name, [k for k in known if k[:1] != "_"], 1, cutoff=0.75)
     return f"{start}; did you mean mg.{close[0]}?" if close else start
