@@ -26,6 +26,7 @@ from minigrad.ops import (
     contractions,
     counting,
     diagonals,
+    differences,
     einsum,
     elementwise,
     indexing,
@@ -34,10 +35,12 @@ from minigrad.ops import (
     padding,
     products,
     reductions,
+    rounding,
     scans,
     selection,
     shaping,
     sorting,
+    special_functions,
     stacking,
     statistics,
     tiling,
@@ -120,6 +123,28 @@ def _tile(A: Any, reps: Any) -> Tensor:
 
 def _clip(a: Any, a_min: Any = None, a_max: Any = None) -> Tensor:
     return selection.clip(a, a_min, a_max)
+
+
+def _round(a: Any, decimals: int = 0) -> Tensor:
+    if not decimals:
+        return rounding.round(a)
+    scale = 10.0**decimals
+    return elementwise.divide(rounding.round(elementwise.multiply(a, scale)), scale)
+
+
+def _inner(a: Any, b: Any) -> Tensor:
+    if 0 in (np.ndim(a), np.ndim(b)):
+        return elementwise.multiply(a, b)
+    return contractions.tensordot(a, b, axes=[[-1], [-1]])
+
+
+def _at_least_2d(a: Any) -> Any:
+    return manipulation.reshape(a, (1, -1)) if np.ndim(a) < 2 else a
+
+
+def _hstack(tup: Sequence[Any]) -> Tensor:
+    parts = [manipulation.reshape(t, -1) if np.ndim(t) == 0 else t for t in tup]
+    return joining.concat(parts, axis=0 if np.ndim(parts[0]) == 1 else 1)
 
 
 def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Tensor:
@@ -219,6 +244,15 @@ COUNTERPARTS: dict[NumpyFunction, NumpyFunction] = {
     np.pad: lambda array, pad_width, mode="constant", **values: padding.pad(
         array, pad_width, mode, **values
     ),
+    np.diff: lambda a, n=1, axis=-1: differences.diff(a, axis=axis, n=n),
+    np.round: _round,
+    np.around: _round,
+    np.sinc: special_functions.sinc,
+    np.cross: contractions.cross,
+    np.inner: _inner,
+    np.vstack: lambda tup: joining.concat([_at_least_2d(t) for t in tup], axis=0),
+    np.hstack: _hstack,
+    np.meshgrid: lambda *xi, indexing="xy": broadcasting.meshgrid(*xi, indexing=indexing),
     np.sort: _sorting(sorting.sort),
     np.argsort: _sorting(sorting.argsort),
     np.take: _take,
