@@ -99,6 +99,7 @@ CALLS: dict[Callable[..., Any], list[Callable[[Any], Any]]] = {
     np.linalg.slogdet: [lambda x: np.linalg.slogdet(x @ x.T)[1]],
     np.linalg.cholesky: [lambda x: np.linalg.cholesky(x @ x.T)],
     np.linalg.qr: [lambda x: np.linalg.qr(x.T)[1]],
+    np.linalg.eigvalsh: [lambda x: np.linalg.eigvalsh(x @ x.T)],
     np.linalg.eigh: [lambda x: np.linalg.eigh(x @ x.T)[0]],
     np.linalg.svd: [lambda x: np.linalg.svd(x, full_matrices=False)[1]],
     np.linalg.pinv: [np.linalg.pinv],
@@ -156,6 +157,21 @@ def test_a_function_without_a_counterpart_computes_on_values() -> None:
     np.sum(x, axis=0, out=out)
     np.testing.assert_array_equal(out, A.sum(axis=0))
     assert np.median(mg.Variable([3.0, 1.0, 2.0])) == 2.0
+
+
+def test_decompositions_read_the_triangle_that_numpys_do() -> None:
+    lopsided = np.array([[3.0, 9.0], [1.0, 2.0]])
+    x = mg.asarray(lopsided)
+    np.testing.assert_allclose(np.linalg.cholesky(x), np.linalg.cholesky(lopsided))
+    for part in ("L", "U"):
+        np.testing.assert_allclose(
+            np.linalg.eigvalsh(x, part), np.linalg.eigvalsh(lopsided, part), rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            np.linalg.eigh(x, UPLO=part)[0], np.linalg.eigh(lopsided, UPLO=part)[0], rtol=1e-12
+        )
+    slope = mg.grad(lambda x: np.sum(np.linalg.eigvalsh(x) ** 2))(lopsided)
+    assert slope.tolist()[0][1] == 0.0
 
 
 def test_where_the_gradient_would_be_lost_the_call_is_refused() -> None:

@@ -39,6 +39,7 @@ from minigrad.ops import (
     scans,
     selection,
     shaping,
+    signs,
     sorting,
     special_functions,
     stacking,
@@ -145,6 +146,14 @@ def _at_least_2d(a: Any) -> Any:
 def _hstack(tup: Sequence[Any]) -> Tensor:
     parts = [manipulation.reshape(t, -1) if np.ndim(t) == 0 else t for t in tup]
     return joining.concat(parts, axis=0 if np.ndim(parts[0]) == 1 else 1)
+
+
+def _from_triangle(a: Any, UPLO: str = "L") -> Tensor:
+    """The Hermitian matrix of one triangle: NumPy reads no more, where minigrad takes the mean."""
+    lower = diagonals.tril(a) if UPLO == "L" else signs.conj(manipulation.matrix_transpose(a))
+    lower = diagonals.tril(lower)
+    below = diagonals.tril(lower, k=-1)
+    return elementwise.add(lower, signs.conj(manipulation.matrix_transpose(below)))
 
 
 def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Tensor:
@@ -271,9 +280,10 @@ COUNTERPARTS: dict[NumpyFunction, NumpyFunction] = {
     np.linalg.solve: solving.solve,
     np.linalg.det: determinants.det,
     np.linalg.slogdet: determinants.slogdet,
-    np.linalg.cholesky: factorizations.cholesky,
+    np.linalg.cholesky: lambda a: factorizations.cholesky(_from_triangle(a)),
     np.linalg.qr: lambda a, mode="reduced": factorizations.qr(a, mode=mode),
-    np.linalg.eigh: spectral.eigh,
+    np.linalg.eigh: lambda a, UPLO="L": spectral.eigh(_from_triangle(a, UPLO)),
+    np.linalg.eigvalsh: lambda a, UPLO="L": spectral.eigvalsh(_from_triangle(a, UPLO)),
     np.linalg.svd: lambda a, full_matrices=True: spectral.svd(a, full_matrices=full_matrices),
     np.linalg.pinv: rank.pinv,
     np.shape: lambda a: a.shape,
