@@ -17,12 +17,22 @@ from minigrad.core.graph import GraphKeys
 from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
-from minigrad.errors import ArgumentError, ArgumentTypeError, FailedPreconditionError, StateError
+from minigrad.dtypes import complex128, string
+from minigrad.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DTypeError,
+    FailedPreconditionError,
+    StateError,
+)
 from minigrad.files import write_file
 from minigrad.session import Session, get_default_session
 from minigrad.shapes import show
 
 __all__ = ["restore", "save"]
+
+#: The one name that a safetensors file has for something else.
+_METADATA = "__metadata__"
 
 Variables = Iterable[Variable] | Mapping[str, Variable]
 
@@ -47,8 +57,9 @@ def save(
 
     Raises:
         FailedPreconditionError: a variable is not initialized; nothing is written.
-        StateError: a variable belongs to a graph, and there is no session.
+        StateError: a variable belongs to a graph, and there is no session, or a closed one.
         ArgumentError: two variables have one name, or there are none.
+        DTypeError: a variable is of complex128 or of strings.
 
     >>> import minigrad as mg, tempfile, os
     >>> v = mg.Variable([1.0, 2.0], name="v")
@@ -66,6 +77,11 @@ def save(
     transaction = Transaction(slots)
     values: dict[str, Array] = {}
     for name, v in named.items():
+        if v.dtype in (complex128, string):
+            raise DTypeError(
+                f"variable {name!r} is of {v.dtype}, which a safetensors file cannot hold; leave "
+                "it out, or cast its value with mg.astype and save a variable of that"
+            )
         value = transaction.read(v.cell)
         if value is None:
             raise FailedPreconditionError(
@@ -106,6 +122,11 @@ def restore(
         values: dict[str, Array] = load_file(path)
     except SafetensorError as error:
         raise ArgumentError(f"{os.fspath(path)!r} is not a safetensors file: {error}") from error
+    except (AttributeError, TypeError) as error:
+        # What the library raises for bfloat16 and its like, which NumPy does not have.
+        raise ArgumentError(
+            f"{os.fspath(path)!r} holds numbers of a dtype that NumPy lacks: {error}"
+        ) from error
     problems = _mismatches(named, values, complete=variables is None)
     if problems:
         raise ArgumentError(
@@ -145,18 +166,30 @@ def _mismatches(
 
 def _named(variables: Variables | None, session: Session | None) -> dict[str, Variable]:
     """The variables by their names in the file."""
-    if isinstance(variables, Mapping):
-        return dict(variables)
     if variables is None:
         graph = get_default_graph() if session is None else session.graph
         variables = graph.get_collection(GraphKeys.GLOBAL_VARIABLES)
+    if isinstance(variables, Variable | Session) or not isinstance(variables, Iterable):
+        raise ArgumentTypeError(
+            "expected variables as a list or as a dict of names to variables, got "
+            f"{variables!r}: mg.save(path, [v, …], session=…)"
+        )
+    pairs: list[tuple[Any, Any]] = (
+        list(variables.items())
+        if isinstance(variables, Mapping)
+        else [(getattr(v, "name", None), v) for v in variables]
+    )
     named: dict[str, Variable] = {}
-    for v in variables:
-        if v.name in named:
+    for name, v in pairs:
+        if not isinstance(v, Variable):
+            raise ArgumentTypeError(f"expected a variable, got {v!r}")
+        if not isinstance(name, str) or name == _METADATA:
+            raise ArgumentError(f"{name!r} cannot be the name of a variable in a file")
+        if name in named:
             raise ArgumentError(
-                f"two variables are called {v.name!r}; pass a dict of names to variables"
+                f"two variables are called {name!r}; pass a dict of names to variables"
             )
-        named[v.name] = v
+        named[name] = v
     if not named:
         raise ArgumentError("there are no variables; eager ones must be passed explicitly")
     return named
@@ -170,4 +203,5 @@ def _slot(variable: Variable, session: Session | None) -> Slot:
             f"variable {variable.name!r} belongs to a graph and has a value in each session; "
             "pass session=, or call this inside `with session:`"
         )
+    session._check_open()
     return session.slot(variable.cell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -187,3 +188,88 @@ def test_saving_what_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no file"):
         mg.restore(tmp_path / "none", [mg.Variable(1.0)])
     assert [p.name for p in tmp_path.iterdir()] == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "error", "message"),
+    [
+        (lambda v: v, errors.ArgumentTypeError, "as a list or as a dict"),
+        (lambda v: mg.Session(), errors.ArgumentTypeError, "as a list or as a dict"),
+        (lambda v: 3, errors.ArgumentTypeError, "as a list or as a dict"),
+        (lambda v: [v, np.ones(2)], errors.ArgumentTypeError, "expected a variable, got array"),
+        (lambda v: {1: v}, errors.ArgumentError, "1 cannot be the name"),
+        (lambda v: {"__metadata__": v}, errors.ArgumentError, "'__metadata__' cannot be the name"),
+        (lambda v: {}, errors.ArgumentError, "no variables"),
+        (lambda v: [mg.Variable(np.ones(2) + 1j)], errors.DTypeError, "is of complex128"),
+        (lambda v: [mg.Variable("text")], errors.DTypeError, "is of string"),
+    ],
+)
+def test_what_is_no_choice_of_variables(
+    variables: Any, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    v = mg.Variable(1.0, name="v")
+    with pytest.raises(error, match=message):
+        mg.save(tmp_path / "f", variables(v))
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_dtype_that_a_file_holds_comes_back(tmp_path: Path) -> None:
+    kinds = [
+        "bool",
+        "int8",
+        "uint16",
+        "int64",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+        "complex64",
+    ]
+    made = {kind: mg.Variable(np.array([1, 0, 1]).astype(kind), name=kind) for kind in kinds}
+    made |= {"scalar": mg.Variable(2.0), "empty": mg.Variable(np.zeros((0, 2)))}
+    before = {name: v.numpy().copy() for name, v in made.items()}
+    path = mg.save(tmp_path / "f", made)
+    for v in made.values():
+        v.assign(mg.zeros_like(v))
+    mg.restore(path, made)
+    for name, v in made.items():
+        assert v.numpy().dtype == before[name].dtype
+        np.testing.assert_array_equal(v.numpy(), before[name])
+
+
+def test_numbers_that_numpy_lacks_are_refused(tmp_path: Path) -> None:
+    entry = {"v": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}
+    header = json.dumps(entry).encode()
+    path = tmp_path / "f"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(2))
+    with pytest.raises(errors.ArgumentError, match="a dtype that NumPy lacks"):
+        mg.restore(path, [mg.Variable([1.0], name="v")])
+
+
+def test_a_closed_session_neither_saves_nor_restores(tmp_path: Path) -> None:
+    with mg.Graph().as_default():
+        v = mg.Variable(1.0, name="v")
+        session = mg.Session()
+        session.run(v.initializer)
+        path = mg.save(tmp_path / "f", session=session)
+        session.close()
+    for act in (mg.save, mg.restore):
+        with pytest.raises(errors.StateError, match="this session is closed"):
+            act(path, [v], session=session)
+
+
+def test_a_replaced_file_keeps_its_permissions_and_the_links_to_it(tmp_path: Path) -> None:
+    v = mg.Variable(1.0, name="v")
+    path = mg.save(tmp_path / "f", [v])
+    path.chmod(0o600)
+    link = tmp_path / "latest"
+    link.symlink_to(path)
+    v.assign(2.0)
+    mg.save(link, [v])
+    assert link.is_symlink() and path.stat().st_mode & 0o777 == 0o600
+    v.assign(3.0)
+    mg.restore(path, [v])
+    assert float(v.numpy()) == 2.0
+    with pytest.raises(errors.ArgumentError, match="is a folder"):
+        mg.save(tmp_path, [v])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f", "latest"]
