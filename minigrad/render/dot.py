@@ -50,7 +50,7 @@ def dot_text(
         tooltip=" ",
     )
     if title is not None:
-        dot.attr("graph", label=_escape(title), labelloc="t", fontsize="18")
+        dot.attr("graph", label=_escape(str(title)), labelloc="t", fontsize="18")
     if len(picture.nodes) > _LARGE:
         dot.attr("graph", nslimit="2", nslimit1="2", mclimit="0.5")
     dot.attr("node", fontname=FONT, fontsize="11", fontcolor="#1a1a1a", margin="0.16,0.07")

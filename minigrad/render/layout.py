@@ -62,17 +62,24 @@ def _by_webassembly(dot: str) -> bytes:
         )
         raise operation_error(error, message) from error
     with _lock:
-        try:
-            return bytes(engine.render(dot, format="svg", backend="wasmtime"))
-        except Exception as error:
-            # After a trap, such as an exhausted stack, the instance cannot be used again.
-            getattr(engine, "_backends", {}).clear()
-            reason = str(error).partition("\n")[0]
-            raise OperationError(
-                f"laying out this graph failed ({reason}). Draw less of it: only the tensors of "
-                "interest, or with gradients=False or constants=False; or write a .dot file and "
-                "lay it out with Graphviz's own program"
-            ) from error
+        instances: dict[Any, Any] = getattr(engine, "_backends", {})
+        used_before = bool(instances)
+        while True:
+            try:
+                return bytes(engine.render(dot, format="svg", backend="wasmtime"))
+            except Exception as error:
+                # After a trap the instance cannot be used again. Some traps come only of what it
+                # drew before, so a fresh one is given a try.
+                instances.clear()
+                if used_before:
+                    used_before = False
+                    continue
+                reason = str(error).partition("\n")[0]
+                raise OperationError(
+                    f"laying out this graph failed ({reason}). Draw less of it: only the tensors "
+                    "of interest, or with gradients=False or constants=False; or write a .dot file "
+                    "and lay it out with Graphviz's own program"
+                ) from error
 
 
 # -- finishing ---------------------------------------------------------------------------------
