@@ -84,7 +84,10 @@ CALLS: dict[Callable[..., Any], list[Callable[[Any], Any]]] = {
     np.sort: [np.sort, lambda x: np.sort(x, axis=0), lambda x: np.sort(x, axis=None)],
     np.argsort: [np.argsort, lambda x: np.argsort(x, axis=0)],
     np.take: [lambda x: np.take(x, [0, 5, 1]), lambda x: np.take(x, [2, 2], axis=1)],
-    np.take_along_axis: [lambda x: np.take_along_axis(x, np.argsort(A, axis=1), 1)],
+    np.take_along_axis: [
+        lambda x: np.take_along_axis(x, np.argsort(A, axis=1), 1),
+        lambda x: np.take_along_axis(x, np.array([3, 0]), None),
+    ],
     np.diag: [np.diag, lambda x: np.diag(x[0], k=1), lambda x: np.diag(x[1], -2)],
     np.diagonal: [np.diagonal, lambda x: np.diagonal(CUBE[:, :, :1] * x, 1, axis1=0, axis2=2)],
     np.trace: [np.trace, lambda x: np.trace(x[None] * CUBE[:, :, :1])],

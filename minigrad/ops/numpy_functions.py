@@ -183,7 +183,9 @@ def _take(a: Any, indices: Any, axis: int | None = None) -> Tensor:
     return indexing.take(a, indices, axis=axis)
 
 
-def _take_along_axis(arr: Any, indices: Any, axis: int = -1) -> Tensor:
+def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Tensor:
+    if axis is None:
+        return along_axis.take_along_axis(manipulation.reshape(arr, -1), indices, axis=0)
     return along_axis.take_along_axis(arr, indices, axis=axis)
 
 
