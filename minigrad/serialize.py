@@ -22,7 +22,7 @@ from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable, rebuild_variable
 from minigrad.dtypes import DType, as_dtype, from_numpy, string
-from minigrad.errors import ArgumentError, GraphError
+from minigrad.errors import ArgumentError, GraphError, MinigradError
 from minigrad.shapes import Spec
 
 _FORMAT = "minigrad-graph"
@@ -318,16 +318,23 @@ def from_dict(
 
     Raises:
         ArgumentError: the data is not of this format and version.
-        GraphError: an op is not registered, or the data contradicts itself.
+        GraphError: an op is not registered, or the data is damaged or contradicts itself.
     """
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
         raise ArgumentError("the data is not a graph saved by Graph.to_dict")
-    if data["version"] != _VERSION:
-        raise ArgumentError(f"the data has version {data['version']}, expected {_VERSION}")
-    graph = kind(data["name"])
-    graph.seed, graph.random_count = data["seed"], data["random_count"]
-    with changed(graph=graph, scope="", control=(), origin=None, log=None):
-        _Loader(graph, data, functions or {}).load()
+    if data.get("version") != _VERSION:
+        raise ArgumentError(f"the data has version {data.get('version')}, expected {_VERSION}")
+    try:
+        graph = kind(data["name"])
+        graph.seed, graph.random_count = data["seed"], data["random_count"]
+        with changed(graph=graph, scope="", control=(), origin=None, log=None):
+            _Loader(graph, data, functions or {}).load()
+    except MinigradError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise GraphError(
+            f"the data is damaged, or of another minigrad ({type(error).__name__}: {error})"
+        ) from error
     return graph
 
 

@@ -131,6 +131,25 @@ def test_data_that_is_no_graph_is_refused() -> None:
         mg.Graph.from_dict({**g.to_dict(), "version": 99})
 
 
+def test_damaged_data_is_refused() -> None:
+    g = mg.Graph()
+    with g.as_default():
+        mg.constant([1.0, 2.0])
+
+    def no_attributes(data: dict[str, Any]) -> None:
+        data["nodes"][0]["attrs"] = {}
+
+    def cut(data: dict[str, Any]) -> None:
+        data["nodes"][0]["attrs"]["value"]["array"]["data"] = "AAAA"
+
+    for damage in (no_attributes, cut, lambda data: data.pop("name"), lambda data: data.clear()):
+        data = g.to_dict()
+        damage(data)
+        data |= {"format": "minigrad-graph", "version": 1}
+        with pytest.raises(errors.GraphError, match="damaged"):
+            mg.Graph.from_dict(data)
+
+
 # -- variables in files ------------------------------------------------------------------------
 
 
