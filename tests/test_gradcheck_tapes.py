@@ -205,3 +205,12 @@ def test_a_tape_that_is_not_persistent_keeps_nothing_more():
     assert plain.recorder.kept is None
     assert not plain.recorder.made
     assert len(keeping.recorder.kept) == 1
+
+
+def test_no_sources_are_no_check():
+    x = mg.asarray(2.0)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = x * x
+    with pytest.raises(mg.errors.ArgumentError, match="there are no sources"):
+        mg.gradcheck(tape, y, [])

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.core.record import Recorder, key_of
 from minigrad.core.tensor import Array, ConcreteTensor
 from minigrad.core.variable import Variable
-from minigrad.errors import ArgumentTypeError, GradientError
+from minigrad.errors import ArgumentError, ArgumentTypeError, GradientError
 from minigrad.gradcheck.engine import eagerly
 from minigrad.gradcheck.replay import (
     Program,
@@ -28,6 +28,7 @@ def tape_program(tape: GradientTape, target: Any, sources: Any) -> tuple[Program
     """The part of a tape between some sources and a target.
 
     Raises:
+        ArgumentError: there are no sources.
         GradientError: the tape is not persistent, or did not record the target or a source.
         StateError: the tape has been spent.
     """
@@ -39,6 +40,8 @@ def tape_program(tape: GradientTape, target: Any, sources: Any) -> tuple[Program
         )
     targets = [_target_key(recorder, t) for t in flatten(target)]
     wanted = flatten(sources)
+    if not wanted:
+        raise ArgumentError("there are no sources; name what to differentiate for")
     for x in wanted:
         _check_source(recorder, x)
     steps, constants, leaves = _steps(recorder, recorder.kept, targets)
