@@ -6,6 +6,7 @@ They work on concrete tensors at once, and on symbolic ones by adding nodes; so 
 from __future__ import annotations
 
 import functools
+import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,13 +36,19 @@ class _Traced:
     """A function's result, with what is needed to walk back to some of its arguments."""
 
     def __init__(self, function: Function, args: Sequence[Any], argnums: Argnums) -> None:
-        self.positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        self.single = not isinstance(argnums, Sequence)
+        try:
+            given: Any = [argnums] if self.single else argnums
+            self.positions = tuple([operator.index(i) for i in given])
+        except TypeError as error:
+            raise ArgumentTypeError(
+                f"argnums must be an integer or a sequence of them, got {argnums!r}"
+            ) from error
         for i in self.positions:
             if not -len(args) <= i < len(args):
                 raise ArgumentError(
                     f"argnums {i} is out of range for {len(args)} positional arguments"
                 )
-        self.single = isinstance(argnums, int)
         full = list(args)
         # Fresh identities: a tensor passed twice must be told apart.
         given = flatten([args[i] for i in self.positions])

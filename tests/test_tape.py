@@ -329,3 +329,12 @@ def test_a_recorded_tensor_that_becomes_a_number_is_warned_of() -> None:
         y = x * x
         assert f"{y:.2f}" == "4.00"
     assert float(y) == 4.0
+
+
+def test_numpy_cannot_take_a_recorded_variable_by_mistake() -> None:
+    v = mg.Variable([1.0, 2.0])
+    assert np.asarray(v).tolist() == v.tolist() == [1.0, 2.0]
+    with mg.GradientTape():
+        with pytest.raises(errors.GradientError, match="gradient would be lost"):
+            np.asarray(v)
+        assert v.numpy().tolist() == [1.0, 2.0]

@@ -173,3 +173,9 @@ def test_a_variable_passed_twice_is_told_apart() -> None:
     with mg.Graph().as_default():
         slopes = mg.grad(lambda a, b: a * a * b, (0, 1))(v, v)
         assert mg.Session().run(slopes) == (18.0, 9.0)
+
+
+def test_argnums_may_be_numpy_integers_and_nothing_else() -> None:
+    assert mg.grad(lambda a, b: a * b, argnums=np.int64(1))(2.0, 3.0) == 2.0
+    with pytest.raises(errors.ArgumentTypeError, match="argnums must be an integer"):
+        mg.grad(lambda a: a, argnums="a")(2.0)  # type: ignore[arg-type]

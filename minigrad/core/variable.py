@@ -169,7 +169,17 @@ class Variable(Operators, StateOwner):
         return np.array(EAGER.values[self.cell.key])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.graph is None:
+            self.value().__array__()  # Refuses where a tape records what becomes of the value.
         return np.asarray(self.numpy(), dtype)
+
+    def item(self) -> Any:
+        """The value of an eager variable of one element as a Python number."""
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """The value of an eager variable as nested Python lists."""
+        return self.numpy().tolist()
 
     def assign(self, value: TensorLike) -> Tensor:
         """Set the value, and return it. In a graph, a node that does so when it runs.
