@@ -13,9 +13,8 @@ from typing import Any
 
 from minigrad.autodiff import check_differentiable, dense, gradients
 from minigrad.core.bind import tensor_of
-from minigrad.core.context import STATE, in_graph
+from minigrad.core.context import in_graph
 from minigrad.core.current_graph import graph_of_arguments
-from minigrad.core.record import key_of
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError, GradientError
@@ -84,7 +83,7 @@ def _fresh(x: Any, repeated: set[int]) -> Any:
     tensor = tensor_of(x)
     if not isinstance(tensor, ConcreteTensor):
         return identity(tensor)
-    if any(key_of(tensor) in tape.tracked for tape in STATE.get().tapes):
+    if tensor.is_recorded():
         return identity(tensor)
     return ConcreteTensor(tensor._value)
 

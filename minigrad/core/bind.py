@@ -249,5 +249,5 @@ def tensor_of(
         control = tuple([op for op in state.control if op.graph is graph])
         with graph.lock:
             full = graph.unique_name(state.scope + name)
-            return constant_node(graph, x, full, state, control)
+            return constant_node(graph, x, full, control)
     return cast(Tensor, x)

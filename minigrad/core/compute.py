@@ -12,7 +12,7 @@ from minigrad.core import record as recording
 from minigrad.core.context import State
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
 from minigrad.core.state import Slot, Transaction, eager_slots, hold
-from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
+from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.errors import (
     DTypeError,
     MinigradError,
@@ -31,13 +31,7 @@ def compute(
     attrs: dict[str, Any],
 ) -> Tensor | tuple[Tensor, ...]:
     """Run the kernel on concrete operands, and write the call down on the tapes."""
-    arrays: list[Array | None] = []
-    for i, t in enumerate(operands):
-        if isinstance(t, Ghost):
-            if i not in primitive.shape_only:
-                raise t.refuse()
-            t = operands[i] = ConcreteTensor(t.stand_in())
-        arrays.append(None if t is None else t._value)
+    arrays = [None if t is None else t._value for t in operands]
     try:
         out = run_kernel(primitive, arrays, attrs)
     except MinigradError:

@@ -1,4 +1,4 @@
-"""What the current context (thread or task) is doing: one immutable record in one context variable.
+"""What the current context (thread or task) is doing: one record in one context variable.
 
 One variable instead of five keeps an eager call to a single look-up.
 """
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class State:
-    """An immutable record of the current context; `replace` makes a changed copy."""
+    """A record of the current context; `replace` makes a changed copy.
+
+    Nobody changes one in place but the backward walk, which moves the `origin` of its own copy.
+    """
 
     __slots__ = ("control", "graph", "log", "origin", "scope", "tapes")
 

@@ -11,7 +11,7 @@ from minigrad.core.literal import Literal, constant_spec
 from minigrad.core.operands import PendingCast
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.registry import primitive_of
-from minigrad.core.tensor import ConcreteTensor, Ghost, Tensor
+from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.shapes import Spec
 
 if TYPE_CHECKING:
@@ -29,17 +29,13 @@ def build(
     """Check shapes, then add the node with the constants and casts that it needs."""
     plain = True
     specs: list[Spec | None] = []
-    for i, x in enumerate(operands):
+    for x in operands:
         if x is None:
             specs.append(None)
         elif isinstance(x, SymbolicTensor):
             specs.append(x.spec)
         else:
             plain = False
-            if isinstance(x, Ghost):
-                if i not in primitive.shape_only:
-                    raise x.refuse()
-                operands[i] = x = ConcreteTensor(x.stand_in())
             specs.append(constant_spec(x._value) if isinstance(x, ConcreteTensor) else x.spec)
     return add_node(primitive, state, graph, operands, specs, attrs, name, plain=plain)
 
@@ -69,7 +65,7 @@ def add_node(
                     finished.append(cast_node(graph, x, f"{full}/Cast"))
                 elif isinstance(x, ConcreteTensor):
                     place = graph.unique_name(f"{full}/{primitive.input_name(i)}")
-                    finished.append(constant_node(graph, x, place, state))
+                    finished.append(constant_node(graph, x, place))
                 else:
                     finished.append(x)
             operands = finished
@@ -92,12 +88,10 @@ def constant_node(
     graph: Graph,
     tensor: ConcreteTensor,
     name: str,
-    state: State,
     control: tuple[Operation, ...] = (),
 ) -> SymbolicTensor:
     """A node that holds a concrete tensor's value; `name` must be unique already."""
-    key = tensor._key
-    captured = key if key and any(key in t.tracked for t in state.tapes) else 0
+    captured = tensor._key if tensor.is_recorded() else 0
     op = graph.add_operation(
         primitive_of("Const"),
         (),

@@ -115,7 +115,7 @@ def common_dtype(
 
 
 def promote(primitive: Primitive[..., Any], operands: list[Any], graph: Graph | None) -> None:
-    """Bring the operands that share a dtype to it, in place, and make tensors of all numbers."""
+    """Bring the operands that share a dtype to it, in place; make tensors of numbers and ghosts."""
     positions = [i for i in primitive.promoted(len(operands)) if operands[i] is not None]
     if positions:
         values = [operands[i] for i in positions]
@@ -132,6 +132,10 @@ def promote(primitive: Primitive[..., Any], operands: list[Any], graph: Graph | 
     for i, x in enumerate(operands):
         if type(x) is Listed:
             operands[i] = x.converted(x.dtype)
+        elif isinstance(x, Ghost):
+            if i not in primitive.shape_only:
+                raise x.refuse()
+            operands[i] = ConcreteTensor(x.stand_in())
         elif x is not None and not isinstance(x, Tensor):
             operands[i] = ConcreteTensor(scalar_array(x, default_dtype(x)))
 

@@ -187,7 +187,7 @@ class ConcreteTensor(Tensor):
         return self._value.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self._recorded():
+        if self.is_recorded():
             raise GradientError(
                 "NumPy would make a plain array of a tensor that a tape is recording, and its "
                 "gradient would be lost; use functions of minigrad (mg.stack and mg.asarray take "
@@ -221,12 +221,12 @@ class ConcreteTensor(Tensor):
     def __int__(self) -> int:
         return int(self._single("int()"))
 
-    def _recorded(self) -> bool:
+    def is_recorded(self) -> bool:
         """Whether a tape follows what becomes of this value."""
         return bool(self._key) and any(self._key in tape.tracked for tape in STATE.get().tapes)
 
     def _warn_lost(self, what: str) -> None:
-        if self._recorded():
+        if self.is_recorded():
             # NumPy calls float() too, when an element of an array is set to a tensor.
             warnings.warn(
                 f"{what} of a tensor that a tape is recording: no gradient flows through the "

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from minigrad.core.context import STATE
-from minigrad.core.record import key_of
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
@@ -353,10 +352,9 @@ def _symbolic(leaf: Any) -> bool:
 
 def _recorded(leaf: Any) -> bool:
     """Whether a tape follows what becomes of this value."""
-    tapes = STATE.get().tapes
     if isinstance(leaf, StateOwner):
-        return bool(tapes)
-    return isinstance(leaf, ConcreteTensor) and any(key_of(leaf) in t.tracked for t in tapes)
+        return bool(STATE.get().tapes)
+    return isinstance(leaf, ConcreteTensor) and leaf.is_recorded()
 
 
 def _value(leaf: Any) -> Any:

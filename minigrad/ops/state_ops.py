@@ -6,6 +6,8 @@ that a control dependency orders after it.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -245,6 +247,20 @@ def _rows(indices: Array, variable: Variable) -> Array:
     return indices
 
 
+def _stage_rows(
+    run: Transaction,
+    variable: Variable,
+    indices: Array,
+    value: Array,
+    put: Callable[..., None],
+) -> Array:
+    """Stage a copy of the variable, once `put` has brought `value` into its rows."""
+    staged: Array = np.array(current(run, variable))
+    put(staged, _rows(indices, variable), value)
+    run.write(variable.cell, staged)
+    return staged
+
+
 _SCATTER_ERRORS = [
     Fails(
         IndexOutOfRangeError,
@@ -296,10 +312,7 @@ def scatter_assign(variable: Variable, indices: TensorLike, value: TensorLike, /
 
 @scatter_assign.kernel
 def _(xp: Any, run: Transaction, indices: Array, value: Array, *, variable: Variable) -> Array:
-    staged: Array = np.array(current(run, variable))
-    staged[_rows(indices, variable)] = value
-    run.write(variable.cell, staged)
-    return staged
+    return _stage_rows(run, variable, indices, value, operator.setitem)
 
 
 @scatter_assign.shape
@@ -331,10 +344,7 @@ def scatter_add(variable: Variable, indices: TensorLike, value: TensorLike, /) -
 
 @scatter_add.kernel
 def _(xp: Any, run: Transaction, indices: Array, value: Array, *, variable: Variable) -> Array:
-    staged: Array = np.array(current(run, variable))
-    np.add.at(staged, _rows(indices, variable), value)
-    run.write(variable.cell, staged)
-    return staged
+    return _stage_rows(run, variable, indices, value, np.add.at)
 
 
 @scatter_add.shape
@@ -362,10 +372,7 @@ def scatter_sub(variable: Variable, indices: TensorLike, value: TensorLike, /) -
 
 @scatter_sub.kernel
 def _(xp: Any, run: Transaction, indices: Array, value: Array, *, variable: Variable) -> Array:
-    staged: Array = np.array(current(run, variable))
-    np.subtract.at(staged, _rows(indices, variable), value)
-    run.write(variable.cell, staged)
-    return staged
+    return _stage_rows(run, variable, indices, value, np.subtract.at)
 
 
 @scatter_sub.shape
