@@ -1,11 +1,11 @@
-"""What optimization needs beside gradients: clipping.
+"""Optimization: optimizers, learning-rate schedules, clipping, averages of weights.
 
 The folder is `optim/`; the import name is `minigrad.optim`.
 """
 
 from minigrad.core.origin import mark_internal
-from minigrad.optim.clipping import clip_by_global_norm, global_norm
 
-__all__ = ["clip_by_global_norm", "global_norm"]
+# Every module lists its public names in its own `__all__`.
+from minigrad.optim.clipping import *
 
 mark_internal(__path__[0])

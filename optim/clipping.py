@@ -16,6 +16,8 @@ from minigrad.ops.powers import sqrt, square
 from minigrad.ops.reductions import sum as reduce_sum
 from minigrad.ops.selection import where
 
+__all__ = ["clip_by_global_norm", "global_norm"]
+
 
 def _tensors(gradients: Sequence[Gradient | TensorLike]) -> list[Tensor]:
     if not gradients:

@@ -9,7 +9,7 @@ from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import IndexOutOfRangeError, ShapeError
-from minigrad.nn.activations import log_softmax
+from minigrad.nn.functional.activations import log_softmax
 from minigrad.ops.along_axis import take_along_axis
 from minigrad.ops.broadcasting import expand_dims, squeeze
 from minigrad.ops.elementwise import multiply, negative
@@ -18,6 +18,8 @@ from minigrad.ops.ranges import arange
 from minigrad.ops.reductions import sum as reduce_sum
 from minigrad.ops.shaping import shape as shape_of
 from minigrad.shapes import compatible, show
+
+__all__ = ["softmax_cross_entropy"]
 
 
 def _probabilities(rng: np.random.Generator) -> Array:

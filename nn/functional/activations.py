@@ -19,6 +19,8 @@ from minigrad.ops.reductions import sum as reduce_sum
 from minigrad.ops.selection import where
 from minigrad.shapes import Spec, axis_argument_int, normalize_axis
 
+__all__ = ["log_softmax", "relu"]
+
 
 @primitive(
     "Relu",
