@@ -7,5 +7,10 @@ from minigrad.core.origin import mark_internal
 
 # Every module lists its public names in its own `__all__`.
 from minigrad.optim.clipping import *
+from minigrad.optim.schedule_base import *
+from minigrad.optim.schedule_cycles import *
+from minigrad.optim.schedule_joins import *
+from minigrad.optim.schedule_manual import *
+from minigrad.optim.schedules import *
 
 mark_internal(__path__[0])
