@@ -9,7 +9,7 @@ from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import IndexOutOfRangeError, ShapeError
-from minigrad.nn.functional.activations import log_softmax
+from minigrad.nn.functional.softmax import log_softmax
 from minigrad.ops.along_axis import take_along_axis
 from minigrad.ops.broadcasting import expand_dims, squeeze
 from minigrad.ops.elementwise import multiply, negative
