@@ -224,7 +224,7 @@ def group_norm(
     if count < 1:
         raise ArgumentError(f"group_norm: groups must be at least 1, got {count}")
     rank, place = _channel("group_norm", tensor, axis)
-    channels = tensor.spec.shape[place]  # type: ignore[index]  (its rank is known)
+    channels = (tensor.shape or ())[place]
     if channels is None:
         raise ShapeError(
             f"group_norm: the number of channels, axis {axis} of {show(tensor.shape)}, must be "
