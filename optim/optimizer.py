@@ -1,0 +1,481 @@
+"""The base class of optimizers. An optimizer is a rule for one variable; the rest is here.
+
+The rule is a pure function of tensors, made of ops. In eager code it computes and the results are
+assigned; in a graph it adds nodes, and the assignments are one operation.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypedDict, cast
+
+import numpy as np
+
+from minigrad.autodiff import Gradient, dense
+from minigrad.core.bind import tensor_of
+from minigrad.core.context import STATE
+from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.tensor import ConcreteTensor, Tensor
+from minigrad.core.variable import Variable
+from minigrad.dtypes import DType, float64, int64
+from minigrad.errors import ArgumentError, ShapeError, StateError
+from minigrad.ops.basic import astype
+from minigrad.ops.comparison import equal, isfinite
+from minigrad.ops.counting import all as reduce_all
+from minigrad.ops.elementwise import add, divide, multiply, subtract
+from minigrad.ops.logic import logical_and, logical_not
+from minigrad.ops.selection import where
+from minigrad.ops.shaping import zeros_like
+from minigrad.ops.signs import sign
+from minigrad.optim.arguments import (
+    Rate,
+    count,
+    flag,
+    nonnegative,
+    positive,
+)
+from minigrad.optim.arguments import (
+    learning_rate as checked_rate,
+)
+from minigrad.optim.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
+from minigrad.optim.commit import Update
+from minigrad.optim.groups import ParameterGroup, Settings, group_of
+from minigrad.optim.minimizer import Minimizer, Pairs
+from minigrad.optim.schedule_base import Schedule
+from minigrad.optim.slots import SlotSpec, SlotTable, make_state
+from minigrad.shapes import show
+
+__all__ = ["Optimizer", "OptimizerOptions", "Step"]
+
+
+class OptimizerOptions(TypedDict, total=False):
+    """The options that every optimizer takes beside its own; see `Optimizer`."""
+
+    weight_decay: float
+    decoupled_weight_decay: float
+    l1: float
+    clip_value: float | None
+    clip_norm: float | None
+    clip_global_norm: float | None
+    skip_nonfinite: bool
+    accumulate_steps: int
+    groups: Iterable[ParameterGroup | Mapping[str, Any]]
+    name: str | None
+
+
+class Step:
+    """What an update rule knows beside the variable, its gradient and its slots.
+
+    Attributes:
+        rate: the learning rate, a scalar of the variable's dtype.
+        number: which update this is, counted from 1: a float64 scalar.
+        decay: the factor λ of decoupled weight decay, for rules that apply it themselves.
+    """
+
+    __slots__ = ("_shared", "decay", "dtype", "number", "rate")
+
+    def __init__(
+        self, number: Tensor, rate: Tensor, decay: float, dtype: DType, shared: dict[Any, Tensor]
+    ) -> None:
+        self.number = number
+        self.rate = rate
+        self.decay = decay
+        self.dtype = dtype
+        self._shared = shared
+
+    def scalar(self, key: Any, formula: Callable[[Tensor], Tensor]) -> Tensor:
+        """``formula(number)`` in the variable's dtype, computed in float64.
+
+        It is computed once in a step for all variables; `key` tells formulas apart.
+        """
+        if (key, self.dtype) not in self._shared:
+            if (key, float64) not in self._shared:
+                self._shared[key, float64] = formula(self.number)
+            self._shared[key, self.dtype] = cast_to(self._shared[key, float64], self.dtype)
+        return self._shared[key, self.dtype]
+
+    def unbias(self, beta: float) -> Tensor:
+        """1 - beta**number: what an average that began at zero is divided by."""
+        return self.scalar(("unbias", beta), lambda t: 1.0 - beta**t)
+
+
+class Optimizer(Minimizer):
+    """Base of all optimizers.
+
+    An optimizer gets no variables when it is made. Each has slots (such as the momentum) beside
+    it, which are variables too: made in the first step, or by `build`, where their variable
+    lives (in its graph, or eagerly). `iterations` counts the updates; schedules and bias
+    corrections go by it, for all variables alike (PyTorch counts for each variable).
+
+    A subclass gives its slots and its rule:
+
+    >>> import minigrad as mg, minigrad.optim as optim
+    >>> class SignDescent(optim.Optimizer):
+    ...     def update(self, w, g, slots, step):
+    ...         return w - step.rate * mg.sign(g), {}
+    >>> w = mg.Variable([1.0, -1.0], name="w")
+    >>> optimizer = SignDescent(0.5)
+    >>> loss = optimizer.minimize(lambda: mg.sum(w * w), [w])
+    >>> w.tolist(), int(optimizer.iterations)
+    ([0.5, -0.5], 1)
+
+    Args:
+        learning_rate: a number; a schedule (any function of the number of updates made so far, an
+            int64 scalar); or a scalar tensor or variable, which can be changed between steps.
+        weight_decay: λ of the coupled penalty, L2: λ·w is added to the gradient. AdamW, Lion,
+            LAMB and Adafactor take it as the decoupled kind.
+        decoupled_weight_decay: λ of the decoupled one (I. Loshchilov and F. Hutter, "Decoupled
+            weight decay regularization", 2019): w loses rate·λ·w beside the step.
+        l1: factor of the L1 penalty: l1·sign(w) is added to the gradient.
+        clip_value: bring each element of a gradient into [-clip_value, clip_value].
+        clip_norm: scale each gradient to at most this norm.
+        clip_global_norm: scale all gradients together to at most this norm. At most one of the
+            three; clipping comes before the penalties.
+        skip_nonfinite: a step with a NaN or an infinity in a gradient changes nothing, and counts
+            in `skipped`.
+        accumulate_steps: k: collect the gradients of k calls, then make one update with their
+            mean. `iterations` counts updates, not calls.
+        groups: `ParameterGroup`s, or dicts of their arguments, for variables with settings of
+            their own.
+        name: by default the class's.
+
+    Raises:
+        ArgumentError: a value out of range, such as a negative rate; or several kinds of clipping.
+        ArgumentTypeError: a value of a wrong type.
+    """
+
+    #: Whether `weight_decay` means the decoupled kind.
+    decouples: ClassVar[bool] = False
+    #: Whether the rule applies decoupled weight decay itself.
+    applies_decay: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        *,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: float = 0.0,
+        l1: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        clip_global_norm: float | None = None,
+        skip_nonfinite: bool = False,
+        accumulate_steps: int = 1,
+        groups: Iterable[ParameterGroup | Mapping[str, Any]] = (),
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name or type(self).__name__)
+        owner = self.name
+        coupled = nonnegative(owner, "weight_decay", weight_decay)
+        apart = nonnegative(owner, "decoupled_weight_decay", decoupled_weight_decay)
+        if self.decouples:
+            if coupled and apart:
+                raise ArgumentError(
+                    f"{owner}: weight_decay is decoupled already; give it or "
+                    "decoupled_weight_decay, not both"
+                )
+            coupled, apart = 0.0, coupled or apart
+        self._defaults = Settings(
+            checked_rate(owner, learning_rate), coupled, apart, nonnegative(owner, "l1", l1)
+        )
+        clips = {
+            "clip_value": clip_value,
+            "clip_norm": clip_norm,
+            "clip_global_norm": clip_global_norm,
+        }
+        given = [key for key, limit in clips.items() if limit is not None]
+        if len(given) > 1:
+            raise ArgumentError(f"{owner}: give only one of {' and '.join(given)}")
+        self._clips = {key: positive(owner, key, clips[key]) for key in given}
+        self.skip_nonfinite = flag(owner, "skip_nonfinite", skip_nonfinite)
+        self.accumulate_steps = count(owner, "accumulate_steps", accumulate_steps)
+        self.groups = [group_of(item) for item in groups]
+        self._settings: dict[Variable, Settings] = {}
+        self._grouped()  # A variable in two groups is found now where possible.
+        self._counters: dict[str, Variable] = {}
+        self._slots = SlotTable(owner)
+
+    # -- the rule --------------------------------------------------------------------------
+
+    def slots(self, variable: Variable) -> dict[str, SlotSpec]:
+        """The slots of a variable: by default none."""
+        return {}
+
+    @abstractmethod
+    def update(
+        self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The rule: new values of a variable and of its slots.
+
+        Args:
+            w: the variable's value.
+            g: the gradient, dense, clipped and with the penalties added.
+            slots: the values of its slots.
+            step: the rate and the number of the step.
+
+        Returns:
+            The new value, and new values of slots by name (those left out keep theirs).
+        """
+
+    def update_rows(
+        self, w: Tensor, g: IndexedSlices, slots: dict[str, Tensor], step: Step
+    ) -> tuple[Tensor, dict[str, Tensor]] | None:
+        """The same for a gradient of some rows; None (the default) if the rule needs all rows."""
+        return None
+
+    # -- settings --------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> Rate:
+        """The rate for variables in no group. Nodes that were built keep the one they had."""
+        return self._defaults.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Rate) -> None:
+        self._defaults = self._defaults._replace(learning_rate=checked_rate(self.name, value))
+        self._settings.clear()
+
+    def _grouped(self, *, needed: Iterable[Variable] = ()) -> dict[Variable, ParameterGroup]:
+        """The group of each variable that has one. Raises `ArgumentError` if one has two."""
+        found: dict[Variable, ParameterGroup] = {}
+        for group in self.groups:
+            if not needed and not group.is_known:
+                continue
+            for v in group.variables():
+                if v in found:
+                    raise ArgumentError(f"{self.name}: variable {v.name!r} is in two groups")
+                found[v] = group
+        return found
+
+    def _find_settings(self, variables: Sequence[Variable]) -> None:
+        """Look up the settings of variables that are new."""
+        if all(v in self._settings for v in variables):
+            return
+        groups = self._grouped(needed=variables)
+        for v in variables:
+            group = groups.get(v)
+            if group is None:
+                self._settings[v] = self._defaults
+            else:
+                self._settings[v] = group.over(self._defaults, decoupled=self.decouples)
+
+    def operands(self) -> list[Any]:
+        """The learning rates that are tensors or variables."""
+        rates = [self._defaults.learning_rate, *[group.learning_rate for group in self.groups]]
+        return [rate for rate in rates if isinstance(rate, Tensor | Variable)]
+
+    # -- state -----------------------------------------------------------------------------
+
+    def _counter(self, name: str, variable: Variable | None = None) -> Variable:
+        """A counter, made beside `variable` (or in the default graph) if it is not there yet."""
+        if name not in self._counters:
+            home = STATE.get().graph if variable is None else variable.graph
+            self._counters[name] = make_state(home, np.int64(0), f"{self.name}/{name}")
+        return self._counters[name]
+
+    @property
+    def iterations(self) -> Variable:
+        """How often the variables have been updated: an int64 variable, made beside the first."""
+        return self._counter("iterations")
+
+    @property
+    def skipped(self) -> Variable:
+        """How many steps were skipped because a gradient was not finite: an int64 variable.
+
+        Raises:
+            StateError: the optimizer was made without `skip_nonfinite=True`.
+        """
+        if not self.skip_nonfinite:
+            raise StateError(f"{self.name} skips no steps; make it with skip_nonfinite=True")
+        return self._counter("skipped")
+
+    def get_slot(self, variable: Variable, name: str) -> Variable:
+        """A variable's slot. Raises `ArgumentError` if there is none of that name.
+
+        >>> import minigrad as mg, minigrad.optim as optim
+        >>> w = mg.Variable([1.0], name="w")
+        >>> optimizer = optim.SGD(0.1, momentum=0.9)
+        >>> optimizer.apply_gradients([([2.0], w)])
+        >>> optimizer.get_slot(w, "momentum").tolist()
+        [2.0]
+        """
+        return self._slots.get(variable, name)
+
+    def state(self) -> dict[str, Variable]:
+        """Counters and slots, those made so far, by name."""
+        counters = {f"{self.name}/{name}": v for name, v in self._counters.items()}
+        return counters | self._slots.named()
+
+    def prepare(self, variables: Sequence[Variable]) -> list[Variable]:
+        """Make the slots and counters that a step needs; all that it may write."""
+        first = variables[0]
+        self._counter("iterations", first)
+        if self.skip_nonfinite:
+            self._counter("skipped", first)
+        if self.accumulate_steps > 1:
+            self._counter("collected", first)
+        for v in variables:
+            specs = dict(self.slots(v))
+            if self.accumulate_steps > 1:
+                specs["gradients"] = SlotSpec(v.shape, v.dtype)
+            self._slots.fill(v, specs)
+        self._find_settings(variables)
+        slots = [slot for v in variables for slot in self._slots[v].values()]
+        return [*variables, *slots, *self._counters.values()]
+
+    def wants_missing(self, variable: Variable) -> bool:
+        """While gradients are collected, a missing one counts as zero."""
+        return self.accumulate_steps > 1 and variable in self._slots
+
+    # -- a step ----------------------------------------------------------------------------
+
+    def updates(self, pairs: Pairs, global_step: Variable | None) -> list[Update]:
+        """The new values that one step gives."""
+        made: list[Update] = []
+        due: Tensor | None = None
+        if self.skip_nonfinite:
+            due = all_finite([g for g, _ in pairs if g is not None])
+            made.append(Update(self.skipped, astype(logical_not(due), int64), add=True))
+        if self.accumulate_steps > 1:
+            pairs, due, more = self._collect(pairs, due)
+            made += more
+        one = tensor_of(1, int64) if due is None else astype(due, int64)
+        before = tensor_of(self.iterations)
+        made.append(Update(self.iterations, one, add=True))
+        if global_step is not None:
+            made.append(Update(global_step, astype(one, global_step.dtype), add=True))
+        if not (isinstance(due, ConcreteTensor) and not due):
+            made += self._apply(pairs, due, before)
+        return made
+
+    def _collect(self, pairs: Pairs, good: Tensor | None) -> tuple[Pairs, Tensor, list[Update]]:
+        """Add gradients to those collected; their means, and whether there are enough of them."""
+        k = self.accumulate_steps
+        collected = self._counters["collected"]
+        number = add(collected, 1)
+        enough = equal(number, k)
+        made = [Update(collected, choose(good, where(enough, 0, number), tensor_of(collected)))]
+        means: Pairs = []
+        for g, v in pairs:
+            slot = self._slots[v]["gradients"]
+            old = tensor_of(slot)
+            total = old if g is None else add(old, dense(g))
+            made.append(Update(slot, choose(good, choose(enough, zeros_like(total), total), old)))
+            means.append((divide(total, k), v))
+        return means, enough if good is None else logical_and(enough, good), made
+
+    def _apply(self, pairs: Pairs, due: Tensor | None, before: Tensor) -> list[Update]:
+        """Updates of variables and slots; where `due` is False, they keep their values."""
+        number = add(astype(before, float64), 1.0)
+        rates: dict[Any, Tensor] = {}
+        shared: dict[Any, Tensor] = {}
+        made: list[Update] = []
+        gradients = self._clipped([cast(Gradient, g) for g, _ in pairs])
+        for g, (_, v) in zip(gradients, pairs, strict=True):
+            settings = self._settings[v]
+            rate = self._rate(settings.learning_rate, before, v.dtype, rates)
+            step = Step(number, rate, settings.decoupled_weight_decay, v.dtype, shared)
+            w = tensor_of(v)
+            slots = self._slots[v]
+            values = {name: tensor_of(slot) for name, slot in slots.items() if name != "gradients"}
+            new, changes = self._updated(w, g, values, step, settings)
+            made.append(Update(v, choose(due, new, w)))
+            for name, value in changes.items():
+                made.append(Update(slots[name], choose(due, value, values[name])))
+        return made
+
+    def _clipped(self, gradients: list[Gradient]) -> list[Gradient]:
+        if "clip_value" in self._clips:
+            limit = self._clips["clip_value"]
+            return clip_by_value(gradients, -limit, limit)
+        if "clip_norm" in self._clips:
+            return clip_by_norm(gradients, self._clips["clip_norm"])
+        if "clip_global_norm" in self._clips:
+            return clip_by_global_norm(gradients, self._clips["clip_global_norm"])[0]
+        return gradients
+
+    def _updated(
+        self,
+        w: Tensor,
+        g: Gradient,
+        slots: dict[str, Tensor],
+        step: Step,
+        settings: Settings,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The rule, with the penalties."""
+        decay = settings.decoupled_weight_decay and not self.applies_decay
+        if isinstance(g, IndexedSlices):
+            if not (settings.weight_decay or settings.l1 or decay):
+                made = self.update_rows(w, g, slots, step)
+                if made is not None:
+                    return made
+            g = g.dense()
+        if settings.weight_decay:
+            g = add(g, multiply(settings.weight_decay, w))
+        if settings.l1:
+            g = add(g, multiply(settings.l1, sign(w)))
+        if decay:
+            w = multiply(w, subtract(1.0, multiply(step.rate, settings.decoupled_weight_decay)))
+        return self.update(w, g, slots, step)
+
+    def _rate(self, rate: Rate, before: Tensor, dtype: DType, known: dict[Any, Tensor]) -> Tensor:
+        """The learning rate of this step as a scalar of a dtype."""
+        key = (id(rate), dtype)
+        if key not in known:
+            if isinstance(rate, Tensor | Variable):
+                made = cast_to(tensor_of(rate), dtype)
+            elif isinstance(rate, Schedule):
+                made = rate(before, dtype=dtype)
+            elif callable(rate):
+                made = cast_to(self._called(rate, before, known), dtype)
+            else:
+                made = tensor_of(rate, dtype, name="learning_rate")
+            if isinstance(made, ConcreteTensor) and not isinstance(rate, float):
+                nonnegative(self.name, "the learning rate of this step", float(made))
+            known[key] = made
+        return known[key]
+
+    def _called(
+        self, rate: Callable[[Any], Any], before: Tensor, known: dict[Any, Tensor]
+    ) -> Tensor:
+        """What a function of the step gives, called once a step."""
+        key = (id(rate), None)
+        if key not in known:
+            value = rate(before)
+            known[key] = tensor_of(value, float64 if isinstance(value, float | int) else None)
+            if known[key].shape not in ((), None):
+                raise ShapeError(
+                    f"{self.name}: the learning rate must be a scalar, got shape "
+                    f"{show(known[key].shape)} from {rate!r}"
+                )
+        return known[key]
+
+    def __repr__(self) -> str:
+        rate = self._defaults.learning_rate
+        return f"<minigrad.optim.{type(self).__name__} {self.name!r} learning_rate={rate!r}>"
+
+
+def cast_to(x: Tensor, dtype: DType) -> Tensor:
+    """`x` in a dtype; itself if it has it."""
+    return x if x.dtype is dtype else astype(x, dtype)
+
+
+def choose(condition: Tensor | None, new: Tensor, old: Tensor) -> Tensor:
+    """`new` where a scalar condition holds (None: always), else `old`."""
+    if condition is None:
+        return new
+    if isinstance(condition, ConcreteTensor) and isinstance(new, ConcreteTensor):
+        return new if condition else old
+    return where(condition, new, old)
+
+
+def all_finite(gradients: Sequence[Gradient]) -> Tensor:
+    """Whether there is no NaN and no infinity in any of the gradients."""
+    parts = [
+        reduce_all(isfinite(g.values if isinstance(g, IndexedSlices) else g)) for g in gradients
+    ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = logical_and(total, part)
+    return total

@@ -1,0 +1,205 @@
+"""The state that optimizers and averages keep beside variables: making, naming, saving it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.core.context import changed
+from minigrad.core.graph import Graph
+from minigrad.core.state import EAGER, Slot, Transaction, write_all
+from minigrad.core.tensor import Array, TensorLike
+from minigrad.core.variable import Variable
+from minigrad.dtypes import DType
+from minigrad.errors import ArgumentError, FailedPreconditionError, StateError
+from minigrad.ops.creation import full
+from minigrad.session import Session, get_default_session
+from minigrad.shapes import show
+
+__all__ = ["SlotSpec"]
+
+
+class SlotSpec(NamedTuple):
+    """How a slot starts: filled with one number.
+
+    >>> import minigrad as mg, minigrad.optim as optim
+    >>> optim.SlotSpec((2, 3), mg.float32).fill
+    0.0
+    """
+
+    shape: tuple[int, ...]
+    dtype: DType
+    fill: float = 0.0
+
+
+def make_state(
+    home: Graph | None, initial: TensorLike | Callable[[], TensorLike], name: str
+) -> Variable:
+    """A variable that is not trainable, eager or owned by the graph `home`."""
+    with changed(graph=home, scope="", control=(), tapes=(), origin=None, log=None):
+        return Variable(initial, trainable=False, name=name)
+
+
+def start_value(variable: Variable) -> TensorLike | Callable[[], TensorLike]:
+    """What a slot that starts as a copy of a variable is initialized with."""
+    if variable.initializer is None:
+        return variable.numpy()
+    initial = variable.initializer.inputs[0]
+    if initial is None:
+        raise StateError(f"the initializer of variable {variable.name!r} has no value")
+    return initial
+
+
+class SlotTable:
+    """Slots by variable and slot name. They live where their variable lives.
+
+    Args:
+        owner: part of the slots' names: ``weight/Adam/m``.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self._slots: dict[Variable, dict[str, Variable]] = {}
+        self._prefixes: dict[Variable, str] = {}
+
+    def __contains__(self, variable: Variable) -> bool:
+        return variable in self._slots
+
+    def __getitem__(self, variable: Variable) -> dict[str, Variable]:
+        return self._slots[variable]
+
+    def get(self, variable: Variable, slot: str) -> Variable:
+        """One slot. Raises `ArgumentError` if there is none of that name."""
+        if variable not in self._slots:
+            raise ArgumentError(
+                f"{self.owner} has no slots for variable {variable.name!r}; they are made by the "
+                "first step, or by build"
+            )
+        found = self._slots[variable]
+        if slot not in found:
+            have = ", ".join(map(repr, found)) or "none"
+            raise ArgumentError(
+                f"{self.owner} has no slot {slot!r} for variable {variable.name!r}, only {have}"
+            )
+        return found[slot]
+
+    def fill(self, variable: Variable, specs: Mapping[str, SlotSpec]) -> None:
+        """Make the slots that a variable does not have yet, each filled with a number."""
+        for slot, spec in specs.items():
+            self.make(
+                variable,
+                slot,
+                lambda s=spec: full(s.shape, s.fill, dtype=s.dtype),  # type: ignore[misc]
+            )
+        self._slots.setdefault(variable, {})
+
+    def make(
+        self, variable: Variable, slot: str, initial: TensorLike | Callable[[], TensorLike]
+    ) -> Variable:
+        """A slot, made now if the variable does not have it yet."""
+        mine = self._slots.setdefault(variable, {})
+        if slot not in mine:
+            name = f"{self._prefix(variable)}/{slot}"
+            mine[slot] = make_state(variable.graph, initial, name)
+        return mine[slot]
+
+    def _prefix(self, variable: Variable) -> str:
+        """``name/owner``, with a number if another variable has that already."""
+        if variable not in self._prefixes:
+            taken = set(self._prefixes.values())
+            base = name = variable.name
+            number = 0
+            while f"{name}/{self.owner}" in taken:
+                number += 1
+                name = f"{base}_{number}"
+            self._prefixes[variable] = f"{name}/{self.owner}"
+        return self._prefixes[variable]
+
+    def named(self) -> dict[str, Variable]:
+        """All slots by the names that they have in a state dict."""
+        return {
+            f"{self._prefix(variable)}/{slot}": value
+            for variable, slots in self._slots.items()
+            for slot, value in slots.items()
+        }
+
+
+def read_state(named: Mapping[str, Variable], session: Session | None) -> dict[str, Array]:
+    """Copies of the variables' values, all of one moment.
+
+    Raises:
+        StateError: one belongs to a graph, and there is no session.
+        FailedPreconditionError: one is not initialized in the session.
+    """
+    session = session or get_default_session()
+    slots = [_place(v, session) for v in named.values()]
+    transaction = Transaction(slots)
+    state: dict[str, Array] = {}
+    for name, v in named.items():
+        value = transaction.read(v.cell)
+        if value is None:
+            raise FailedPreconditionError(
+                f"variable {v.name!r} is not initialized in this session; run "
+                "mg.global_variables_initializer() first"
+            )
+        state[name] = np.array(value)
+    return state
+
+
+def load_state(
+    owner: str,
+    named: Mapping[str, Variable],
+    state: Mapping[str, Any],
+    session: Session | None,
+    *,
+    strict: bool,
+) -> None:
+    """Set variables from a state dict, all together.
+
+    Raises:
+        ArgumentError: it does not fit; the message lists every missing, unexpected and misshapen
+            entry, and nothing is loaded.
+        StateError: one belongs to a graph, and there is no session.
+    """
+    session = session or get_default_session()
+    problems: list[str] = []
+    if strict:
+        problems += [f"missing: {name!r}" for name in named if name not in state]
+        problems += [f"unexpected: {name!r}" for name in state if name not in named]
+    values: dict[str, Array] = {}
+    for name, v in named.items():
+        if name not in state:
+            continue
+        array = np.asarray(state[name])
+        if array.shape != v.shape or not np.can_cast(array.dtype, v.dtype.dtype, "same_kind"):
+            problems.append(
+                f"misshapen: {name!r} is {array.dtype} of shape {show(array.shape)}, expected "
+                f"{v.dtype} of shape {show(v.shape)}"
+            )
+        else:
+            values[name] = np.array(array, v.dtype.dtype)
+    if problems:
+        hint = ""
+        if not named:
+            hint = f"\n{owner} has no state yet: call build(variables) before loading"
+        raise ArgumentError(
+            f"{owner}: the state does not fit; nothing was loaded:\n  "
+            + "\n  ".join(problems)
+            + hint
+        )
+    write_all([_place(named[name], session) for name in values], list(values.values()))
+
+
+def _place(variable: Variable, session: Session | None) -> Slot:
+    """Where a variable's value lies."""
+    if variable.graph is None:
+        return Slot(variable.cell, EAGER)
+    if session is None:
+        raise StateError(
+            f"variable {variable.name!r} belongs to a graph and has a value in each session; "
+            "pass session=, or call this inside `with session:`"
+        )
+    session._check_open()
+    return session.slot(variable.cell)
