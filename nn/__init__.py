@@ -5,11 +5,14 @@ The folder is `nn/`; the import name is `minigrad.nn`.
 
 from minigrad.core import registry
 from minigrad.core.origin import mark_internal
+from minigrad.nn import initializers as initializers
 
 # Every module lists its public names in its own `__all__`.
 from minigrad.nn.functional.batch_normalization import *
+from minigrad.nn.functional.dropout import *
 from minigrad.nn.functional.gates import *
 from minigrad.nn.functional.losses import *
+from minigrad.nn.functional.noise import *
 from minigrad.nn.functional.normalization import *
 from minigrad.nn.functional.piecewise import *
 from minigrad.nn.functional.rectifiers import *
@@ -17,6 +20,12 @@ from minigrad.nn.functional.response_normalization import *
 from minigrad.nn.functional.smooth import *
 from minigrad.nn.functional.softmax import *
 from minigrad.nn.functional.standardizing import *
+from minigrad.nn.modules.containers import *
+from minigrad.nn.modules.embedding import *
+from minigrad.nn.modules.linear import *
+from minigrad.nn.modules.module import *
+from minigrad.nn.modules.simple import *
+from minigrad.nn.modules.summary import *
 
 mark_internal(__path__[0])
 registry.verify()
