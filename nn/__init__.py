@@ -9,6 +9,9 @@ from minigrad.nn import initializers as initializers
 
 # Every module lists its public names in its own `__all__`.
 from minigrad.nn.functional.batch_normalization import *
+from minigrad.nn.functional.convolution import *
+from minigrad.nn.functional.convolution_depthwise import *
+from minigrad.nn.functional.convolution_transposed import *
 from minigrad.nn.functional.dropout import *
 from minigrad.nn.functional.gates import *
 from minigrad.nn.functional.losses import *
