@@ -28,10 +28,13 @@ from minigrad.optim.full_batch import (
     checked_variables,
     gradient_nodes,
 )
-from minigrad.optim.line_search import MOST_TRIALS, Trial, strong_wolfe
+from minigrad.optim.line_search import MOST_TRIALS, Trial, euclidean_norm, strong_wolfe
 from minigrad.session import Session, get_default_session
 
 __all__ = ["LBFGS", "LBFGSResult"]
+
+#: By how many roundings of its dtype a loss may be off.
+_ROUNDINGS = 4.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class LBFGSResult:
     loss: float
     #: The Euclidean norm of the gradient of all variables together.
     gradient_norm: float
-    #: Line searches that found a better point.
+    #: Line searches that found a better point; by the gradient, where losses differ by rounding.
     iterations: int
     #: How often the loss and its gradient were computed.
     evaluations: int
@@ -59,8 +62,9 @@ class LBFGS:
     it needs far fewer evaluations than the optimizers that take one step per gradient.
 
     Source: J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd edition, 2006: Algorithms
-    7.4 (the two-loop recursion) and 7.5, with the search of 3.5 and 3.6. The first step has at
-    most length 1, all others try the quasi-Newton step first.
+    7.4 (the two-loop recursion) and 7.5, with the search of 3.5 and 3.6; where losses differ by
+    rounding alone, with Hager and Zhang's approximate conditions. The first step tried has at most
+    length 1, later it is the quasi-Newton step.
 
     PyTorch's ``LBFGS`` does `max_iter` = 20 iterations in each ``step(closure)``, by default with
     a fixed step and no search (``line_search_fn="strong_wolfe"`` has one), a history of 100, and
@@ -74,7 +78,8 @@ class LBFGS:
         history: how many past steps the curvature is estimated from (m).
         gradient_tolerance: stop when the gradient's Euclidean norm is at most this. In float32
             that may be out of reach; then it stops where the loss cannot fall any more.
-        loss_tolerance: stop when an iteration lowers the loss by at most this part of it.
+        loss_tolerance: stop when an iteration lowers the loss by at most this part of it; 0 for
+            never.
         decrease: c1 of the Wolfe conditions.
         curvature: c2 of the Wolfe conditions.
 
@@ -238,7 +243,7 @@ def _minimize(
         return Trial(step, point, value, gradient, slope)
 
     def result(here: Trial, iterations: int, converged: bool, message: str) -> LBFGSResult:
-        norm = _norm(here.gradient)
+        norm = euclidean_norm(here.gradient)
         return LBFGSResult(here.value, norm, iterations, evaluations, converged, message)
 
     here = evaluate(x, np.zeros_like(x), 0.0)
@@ -250,7 +255,7 @@ def _minimize(
     memory = _Memory(settings.history)
     iterations = 0
     while True:
-        norm = _norm(here.gradient)
+        norm = euclidean_norm(here.gradient)
         if norm <= settings.gradient_tolerance:
             return result(here, iterations, True, "the gradient is within its tolerance")
         if iterations == settings.max_iterations:
@@ -276,18 +281,19 @@ def _minimize(
             decrease=settings.decrease,
             curvature=settings.curvature,
             most_trials=left,
+            noise=_ROUNDINGS * problem.epsilon * abs(here.value),
         )
         if found is None:
+            # What a parabola would fall by, against what the loss can tell apart.
+            if -slope * first_step <= 2.0 * _ROUNDINGS * problem.epsilon * abs(here.value):
+                message = "the loss cannot fall any more in its precision"
+                return result(here, iterations, True, message)
             if memory:
                 memory.clear()
                 continue
             spent = settings.max_evaluations is not None and evaluations >= settings.max_evaluations
             if spent:
                 return result(here, iterations, False, "max_evaluations was reached")
-            # What a quadratic loss would fall by, against what the loss can tell apart.
-            if -slope * first_step <= 10.0 * problem.epsilon * abs(here.value):
-                message = "the loss cannot fall any more in its precision"
-                return result(here, iterations, True, message)
             message = (
                 "no step down the gradient lowers the loss: it is not smooth here, has no lower "
                 "bound, or its gradient is wrong"
@@ -299,14 +305,8 @@ def _minimize(
         size = max(abs(here.value), abs(found.value))
         here = found
         iterations += 1
-        if fall <= settings.loss_tolerance * size:
+        if settings.loss_tolerance and fall <= settings.loss_tolerance * size:
             return result(here, iterations, True, "the loss changes less than its tolerance")
-
-
-def _norm(gradient: Array) -> float:
-    """The Euclidean norm, without an overflow on the way."""
-    largest = float(np.max(np.abs(gradient), initial=0.0))
-    return largest * float(np.linalg.norm(gradient / largest)) if largest else 0.0
 
 
 class _Memory:

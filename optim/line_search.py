@@ -4,6 +4,10 @@ Source: J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd edition, 2006
 (bracketing) and 3.6 (zoom), with the cubic interpolation of equation 3.59. PyTorch's
 ``strong_wolfe`` follows the same scheme by way of Schmidt's minFunc, and bounds its trial steps
 somewhat differently; SciPy's L-BFGS-B uses Moré and Thuente's search.
+
+Near a minimum the values differ by rounding alone, and the slopes say more. There a trial is also
+taken by the approximate Wolfe conditions of W. W. Hager and H. Zhang, "A new conjugate gradient
+method with guaranteed descent and an efficient line search", 2005, equations 4.1 and 4.2.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from minigrad.core.tensor import Array
 
@@ -50,6 +56,7 @@ def strong_wolfe(
     decrease: float,
     curvature: float,
     most_trials: int,
+    noise: float = 0.0,
 ) -> Trial | None:
     """A step with enough decrease, where the line is flat enough.
 
@@ -61,12 +68,14 @@ def strong_wolfe(
         decrease: c1 of ``f(a) <= f(0) + c1·a·f'(0)``.
         curvature: c2 of ``|f'(a)| <= c2·|f'(0)|``.
         most_trials: calls of `evaluate` that are allowed, at least 1.
+        noise: how far values may be off by rounding. A value that is higher by no more than this
+            will do where the slopes show a decrease and the gradient is smaller.
 
     Returns:
-        A trial that fulfils both; or when there are no trials left, the best that fulfils the
-        first; or None where there was none.
+        A trial that fulfils both, up to the noise; or when there are no trials left, the best
+        that fulfils the first; or None where there was none.
     """
-    search = _Search(evaluate, start, decrease, curvature, most_trials)
+    search = _Search(evaluate, start, decrease, curvature, most_trials, noise)
     return search.bracket(first_step)
 
 
@@ -80,12 +89,15 @@ class _Search:
         decrease: float,
         curvature: float,
         trials: int,
+        noise: float,
     ) -> None:
         self.evaluate = evaluate
         self.start = start
         self.decrease = decrease
         self.curvature = curvature
         self.trials = trials
+        self.noise = noise
+        self.size = euclidean_norm(start.gradient)
 
     def is_too_long(self, trial: Trial, best: Trial) -> bool:
         """Whether a trial lacks the decrease, or is no better than the best one."""
@@ -98,6 +110,16 @@ class _Search:
         """The condition on the slope."""
         return abs(trial.slope) <= -self.curvature * self.start.slope
 
+    def is_good_in_noise(self, trial: Trial) -> bool:
+        """The approximate conditions; the first is the decrease of a parabola with these slopes."""
+        return (
+            trial.is_finite
+            and abs(trial.value - self.start.value) < self.noise
+            and trial.slope <= (2.0 * self.decrease - 1.0) * self.start.slope
+            and self.is_flat(trial)
+            and euclidean_norm(trial.gradient) < self.size
+        )
+
     def bracket(self, step: float) -> Trial | None:
         """Algorithm 3.5: longer steps, until one fits or an interval holds one that does."""
         best = self.start
@@ -105,7 +127,7 @@ class _Search:
             self.trials -= 1
             trial = self.evaluate(step)
             if self.is_too_long(trial, best):
-                return self.zoom(best, trial)
+                return trial if self.is_good_in_noise(trial) else self.zoom(best, trial)
             if self.is_flat(trial):
                 return trial
             if trial.slope >= 0:
@@ -126,6 +148,8 @@ class _Search:
             self.trials -= 1
             trial = self.evaluate(step)
             if self.is_too_long(trial, low):
+                if self.is_good_in_noise(trial):
+                    return trial
                 high = trial
                 continue
             if self.is_flat(trial):
@@ -177,3 +201,9 @@ def cubic_minimum(a: Trial, b: Trial) -> float:
         return math.nan
     minimum = b.step - (b.step - a.step) * (b.slope + d2 - d1) / below
     return minimum if math.isfinite(minimum) else math.nan
+
+
+def euclidean_norm(gradient: Array) -> float:
+    """The Euclidean norm, without an overflow on the way."""
+    largest = float(np.max(np.abs(gradient), initial=0.0))
+    return largest * float(np.linalg.norm(gradient / largest)) if largest else 0.0
