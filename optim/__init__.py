@@ -9,6 +9,7 @@ from minigrad.core.origin import mark_internal
 from minigrad.optim.adam import *
 from minigrad.optim.clipping import *
 from minigrad.optim.groups import *
+from minigrad.optim.lbfgs import *
 from minigrad.optim.minimizer import *
 from minigrad.optim.optimizer import *
 from minigrad.optim.schedule_base import *
