@@ -7,9 +7,14 @@ from minigrad.core.origin import mark_internal
 
 # Every module lists its public names in its own `__all__`.
 from minigrad.optim.adam import *
+from minigrad.optim.adam_variants import *
+from minigrad.optim.adaptive import *
+from minigrad.optim.averaging import *
 from minigrad.optim.clipping import *
 from minigrad.optim.groups import *
+from minigrad.optim.large_models import *
 from minigrad.optim.lbfgs import *
+from minigrad.optim.lookahead import *
 from minigrad.optim.minimizer import *
 from minigrad.optim.optimizer import *
 from minigrad.optim.schedule_base import *
