@@ -9,17 +9,23 @@ from minigrad.nn import initializers as initializers
 
 # Every module lists its public names in its own `__all__`.
 from minigrad.nn.functional.batch_normalization import *
+from minigrad.nn.functional.binary_losses import *
 from minigrad.nn.functional.convolution import *
 from minigrad.nn.functional.convolution_depthwise import *
 from minigrad.nn.functional.convolution_transposed import *
+from minigrad.nn.functional.cross_entropy_losses import *
+from minigrad.nn.functional.divergences import *
 from minigrad.nn.functional.dropout import *
 from minigrad.nn.functional.gates import *
-from minigrad.nn.functional.losses import *
+from minigrad.nn.functional.likelihood_losses import *
 from minigrad.nn.functional.noise import *
 from minigrad.nn.functional.normalization import *
+from minigrad.nn.functional.penalties import *
 from minigrad.nn.functional.piecewise import *
 from minigrad.nn.functional.rectifiers import *
+from minigrad.nn.functional.regression_losses import *
 from minigrad.nn.functional.response_normalization import *
+from minigrad.nn.functional.similarity_losses import *
 from minigrad.nn.functional.smooth import *
 from minigrad.nn.functional.softmax import *
 from minigrad.nn.functional.standardizing import *
