@@ -8,6 +8,7 @@ from minigrad.core.origin import mark_internal
 from minigrad.nn import initializers as initializers
 
 # Every module lists its public names in its own `__all__`.
+from minigrad.nn.functional.attention import *
 from minigrad.nn.functional.batch_normalization import *
 from minigrad.nn.functional.binary_losses import *
 from minigrad.nn.functional.convolution import *
@@ -22,6 +23,7 @@ from minigrad.nn.functional.noise import *
 from minigrad.nn.functional.normalization import *
 from minigrad.nn.functional.penalties import *
 from minigrad.nn.functional.piecewise import *
+from minigrad.nn.functional.positions import *
 from minigrad.nn.functional.rectifiers import *
 from minigrad.nn.functional.regression_losses import *
 from minigrad.nn.functional.response_normalization import *

@@ -169,7 +169,7 @@ def test_dtypes() -> None:
         (lambda: nn.dropout([1.0], 0.5, noise_shape=(2,)), ShapeError, r"\(2,\) does not"),
         (lambda: nn.dropout([1.0], 0.5, seed=1.5), ArgumentTypeError, "seed"),
         (lambda: nn.gaussian_dropout([1.0], 1.0), ArgumentError, "below 1"),
-        (lambda: nn.gaussian_noise([1.0], -1.0), ArgumentError, "stddev must be finite"),
+        (lambda: nn.gaussian_noise([1.0], -1.0), ArgumentError, "stddev must not be negative"),
         (lambda: nn.spatial_dropout([1.0], 0.5), ShapeError, r"at least 2 .*\(1,\)"),
     ],
 )

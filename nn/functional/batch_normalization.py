@@ -13,13 +13,10 @@ from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.dtypes import float32
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
 from minigrad.namespace import result_type
+from minigrad.nn.functional.arguments import not_negative
+from minigrad.nn.functional.fitting import along_axes, needs_rank
 from minigrad.nn.functional.normalization import scale_and_shift
-from minigrad.nn.functional.standardizing import (
-    along_axes,
-    needs_rank,
-    small_number,
-    standardize,
-)
+from minigrad.nn.functional.standardizing import standardize
 from minigrad.ops.basic import astype
 from minigrad.ops.broadcasting import squeeze
 from minigrad.ops.elementwise import add, multiply, subtract
@@ -42,7 +39,7 @@ _BAD = [
     Fails(ShapeError, "out of range", _X, axis=2),
     Fails(ShapeError, "scale of shape .4,. does not fit", _X, np.ones(4)),
     Fails(ShapeError, "shift must have a dimension", _X, None, np.ones((1, 3))),
-    Fails(ArgumentError, "epsilon must be finite", _X, epsilon=-1.0),
+    Fails(ArgumentError, "epsilon must not be negative", _X, epsilon=-1.0),
 ]
 
 
@@ -99,7 +96,7 @@ def batch_norm_training(
     ([[-1.0, -1.0], [1.0, 1.0]], [2.0, 7.0], [1.0, 4.0])
     """
     tensor, channel = tensor_of(x), axis_argument_int(axis)
-    small_number("batch_norm_training", epsilon)
+    not_negative(epsilon, "batch_norm_training: epsilon")
     if tensor.shape is None:
         raise needs_rank("batch_norm_training")
     place = normalize_axis(channel, len(tensor.shape))
@@ -135,7 +132,7 @@ def batch_norm_training(
         Fails(ShapeError, "scale of", np.ones((2, 3)), np.ones(3), np.ones(3), np.ones(4)),
         Fails(
             ArgumentError,
-            "epsilon must be finite",
+            "epsilon must not be negative",
             np.ones((2, 3)),
             np.ones(3),
             np.ones(3),
@@ -181,7 +178,7 @@ def batch_norm(
     [[1.0, 2.0]]
     """
     what, channel = "batch_norm", axis_argument_int(axis)
-    least = small_number(what, epsilon)
+    least = not_negative(epsilon, "batch_norm: epsilon")
     tensor = tensor_of(x)
     if not tensor.dtype.is_floating:
         if not (tensor.dtype.is_integer or tensor.dtype.is_bool):

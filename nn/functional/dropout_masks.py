@@ -15,14 +15,14 @@ from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
 from minigrad.dtypes import DType, float32
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from minigrad.nn.functional.fitting import fitted
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import greater_equal, less
 from minigrad.ops.indexing import getitem
 from minigrad.ops.random_continuous import uniform
 from minigrad.ops.selection import where
-from minigrad.ops.shaping import broadcast_like
 from minigrad.ops.shaping import shape as shape_of
-from minigrad.shapes import Spec, broadcast, compatible, show
+from minigrad.shapes import Spec, show
 
 __all__: list[str] = []
 
@@ -128,17 +128,7 @@ def kept(
     sizes = noise_sizes(what, x, noise_shape)
     # In float32 whatever the dtype of x, so that the mask does not depend on it.
     keep = greater_equal(uniform(sizes, seed=seed, generator=generator), rate)
-    try:
-        fits = compatible(broadcast(keep.shape, x.shape), x.shape)
-    except ShapeError:
-        fits = False
-    if not fits:
-        raise ShapeError(
-            f"{what}: noise_shape {show(keep.shape)} does not broadcast to x of shape "
-            f"{show(x.shape)}; each of its lengths must be that of x, or 1"
-        )
-    known = keep.spec.known() and x.spec.known()
-    return keep if known else broadcast_like(keep, x)
+    return fitted(what, "noise_shape", keep, x)
 
 
 def noise_sizes(what: str, x: Tensor, noise_shape: Any) -> Any:

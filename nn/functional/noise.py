@@ -11,13 +11,13 @@ from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError
+from minigrad.nn.functional.arguments import not_negative
 from minigrad.nn.functional.dropout_masks import (
     noise_sizes,
     rate_argument,
     real_operand,
     when_training,
 )
-from minigrad.nn.functional.standardizing import small_number
 from minigrad.ops.basic import astype
 from minigrad.ops.elementwise import add, multiply
 from minigrad.ops.random_continuous import normal
@@ -96,7 +96,7 @@ def _normal(
         Sample(_X, 0.0),
         Sample(_X, 0.5, training=False),
     ],
-    errors=[Fails(ArgumentError, "stddev must be finite and 0 or more", _X, -1.0)],
+    errors=[Fails(ArgumentError, "stddev must not be negative", _X, -1.0)],
 )
 def gaussian_noise(
     x: TensorLike,
@@ -124,7 +124,7 @@ def gaussian_noise(
     """
     tensor, width = (
         real_operand("gaussian_noise", x),
-        small_number("gaussian_noise", stddev, "stddev"),
+        not_negative(stddev, "gaussian_noise: stddev"),
     )
     if not width:
         return tensor

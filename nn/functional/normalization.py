@@ -11,13 +11,9 @@ from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
-from minigrad.nn.functional.standardizing import (
-    along_axes,
-    mean_square_normalize,
-    needs_rank,
-    small_number,
-    standardize,
-)
+from minigrad.nn.functional.arguments import not_negative
+from minigrad.nn.functional.fitting import along_axes, needs_rank
+from minigrad.nn.functional.standardizing import mean_square_normalize, standardize
 from minigrad.ops.elementwise import add, divide, multiply
 from minigrad.ops.indexing import getitem
 from minigrad.ops.linalg.norms import vector_norm
@@ -47,7 +43,7 @@ _X = np.array([[1.0, 2.0, 4.0], [0.5, -1.0, 2.0]])
 _AFFINE_ERRORS = [
     Fails(ShapeError, "scale of shape .4,. does not fit", np.ones((2, 3)), np.ones(4)),
     Fails(ShapeError, "shift must have a dimension for", np.ones((2, 3)), None, np.ones((1, 3))),
-    Fails(ArgumentError, "epsilon must be finite", np.ones((2, 3)), epsilon=-1.0),
+    Fails(ArgumentError, "epsilon must not be negative", np.ones((2, 3)), epsilon=-1.0),
 ]
 
 
@@ -97,7 +93,7 @@ def layer_norm(
     [[-1.0, 10.0]]
     """
     over = axis_argument(axis)
-    y = standardize(x, axis=over, epsilon=small_number("layer_norm", epsilon)).y
+    y = standardize(x, axis=over, epsilon=not_negative(epsilon, "layer_norm: epsilon")).y
     return scale_and_shift("layer_norm", y, scale, shift, over)
 
 
@@ -113,7 +109,7 @@ def layer_norm(
     errors=[
         *BAD_AXES,
         Fails(ShapeError, "scale of shape .4,. does not fit", np.ones((2, 3)), np.ones(4)),
-        Fails(ArgumentError, "epsilon must be finite", np.ones((2, 3)), epsilon=-1.0),
+        Fails(ArgumentError, "epsilon must not be negative", np.ones((2, 3)), epsilon=-1.0),
     ],
 )
 def rms_norm(
@@ -142,7 +138,7 @@ def rms_norm(
     [0.2, 1.4]
     """
     over = axis_argument(axis)
-    y = mean_square_normalize(x, axis=over, epsilon=small_number("rms_norm", epsilon)).y
+    y = mean_square_normalize(x, axis=over, epsilon=not_negative(epsilon, "rms_norm: epsilon")).y
     return scale_and_shift("rms_norm", y, scale, None, over)
 
 
@@ -180,7 +176,7 @@ def _channel(what: str, x: Tensor, axis: Any) -> tuple[int, int]:
         Fails(ShapeError, "holds the examples", np.ones((2, 4)), 2, axis=0),
         Fails(ShapeError, "out of range", np.ones((2, 4)), 2, axis=2),
         Fails(ShapeError, "scale of shape .3,. does not fit", np.ones((2, 4)), 2, np.ones(3)),
-        Fails(ArgumentError, "epsilon must be finite", np.ones((2, 4)), 2, epsilon=-1.0),
+        Fails(ArgumentError, "epsilon must not be negative", np.ones((2, 4)), 2, epsilon=-1.0),
     ],
 )
 def group_norm(
@@ -220,7 +216,7 @@ def group_norm(
     [[-1.0, 1.0, -1.0, 1.0]]
     """
     tensor, count = tensor_of(x), size_argument(groups, "group_norm: groups")
-    small_number("group_norm", epsilon)
+    not_negative(epsilon, "group_norm: epsilon")
     if count < 1:
         raise ArgumentError(f"group_norm: groups must be at least 1, got {count}")
     rank, place = _channel("group_norm", tensor, axis)
@@ -265,7 +261,7 @@ def _lengths(x: Tensor) -> list[Any]:
         Fails(ShapeError, "holds the examples", np.ones((2, 3, 4)), axis=-3),
         Fails(ShapeError, "out of range", np.ones((2, 4)), axis=2),
         Fails(ShapeError, "scale of shape .3,. does not fit", np.ones((2, 3, 4)), np.ones(3)),
-        Fails(ArgumentError, "epsilon must be finite", np.ones((2, 4)), epsilon=-1.0),
+        Fails(ArgumentError, "epsilon must not be negative", np.ones((2, 4)), epsilon=-1.0),
     ],
 )
 def instance_norm(
@@ -304,7 +300,7 @@ def instance_norm(
     tensor = tensor_of(x)
     rank, place = _channel("instance_norm", tensor, axis)
     over = tuple([i for i in range(1, rank) if i != place])
-    y = standardize(tensor, axis=over, epsilon=small_number("instance_norm", epsilon)).y
+    y = standardize(tensor, axis=over, epsilon=not_negative(epsilon, "instance_norm: epsilon")).y
     return scale_and_shift("instance_norm", y, scale, shift, place)
 
 
@@ -320,7 +316,10 @@ def instance_norm(
         Sample(np.array([3, 4])).named("integers"),
         Sample(np.zeros((0, 3))).named("empty"),
     ],
-    errors=[*BAD_AXES, Fails(ArgumentError, "epsilon must be finite", np.ones(2), epsilon=-1.0)],
+    errors=[
+        *BAD_AXES,
+        Fails(ArgumentError, "epsilon must not be negative", np.ones(2), epsilon=-1.0),
+    ],
 )
 def l2_normalize(x: TensorLike, /, *, axis: Any = -1, epsilon: float = 1e-12) -> Tensor:
     """Vectors along axes divided by their Euclidean length: x / sqrt(max(sum(x²), epsilon)).
@@ -344,6 +343,6 @@ def l2_normalize(x: TensorLike, /, *, axis: Any = -1, epsilon: float = 1e-12) ->
     >>> [round(v, 4) for v in nn.l2_normalize([3.0, 4.0]).tolist()]
     [0.6, 0.8]
     """
-    least = small_number("l2_normalize", epsilon) ** 0.5
+    least = not_negative(epsilon, "l2_normalize: epsilon") ** 0.5
     length = vector_norm(x, axis=axis_argument(axis), keepdims=True)
     return divide(x, maximum(length, least))

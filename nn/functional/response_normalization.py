@@ -12,7 +12,7 @@ from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
-from minigrad.nn.functional.standardizing import small_number
+from minigrad.nn.functional.arguments import not_negative
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.powers import pow as power
 from minigrad.ops.powers import square
@@ -114,7 +114,7 @@ def _(c: Ctx) -> Grads:
         Fails(ShapeError, "out of range", np.ones((2, 3)), axis=2),
         Fails(ArgumentError, "size must be at least 1, got 0", np.ones((2, 3)), size=0),
         Fails(ArgumentError, "bias must be more than 0", np.ones((2, 3)), bias=0.0),
-        Fails(ArgumentError, "alpha must be finite and 0 or more", np.ones((2, 3)), alpha=-1.0),
+        Fails(ArgumentError, "alpha must not be negative", np.ones((2, 3)), alpha=-1.0),
         Fails(ArgumentTypeError, "beta must be a number", np.ones((2, 3)), beta="half"),
     ],
 )
@@ -161,7 +161,8 @@ def local_response_normalization(
     if count < 1:
         raise ArgumentError(f"{what}: size must be at least 1, got {count}")
     k, a, b = (
-        small_number(what, v, n) for v, n in ((bias, "bias"), (alpha, "alpha"), (beta, "beta"))
+        not_negative(v, f"{what}: {n}")
+        for v, n in ((bias, "bias"), (alpha, "alpha"), (beta, "beta"))
     )
     if not k:
         raise ArgumentError(f"{what}: bias must be more than 0, got {bias!r}")

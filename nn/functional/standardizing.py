@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core.bind import bind_all, tensor_of
+from minigrad.core.bind import bind_all
 from minigrad.core.primitive import primitive
 from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.dtypes import from_numpy
-from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
+from minigrad.errors import ArgumentError, ArgumentTypeError
+from minigrad.nn.functional.arguments import not_negative
 from minigrad.ops.basic import astype
-from minigrad.ops.broadcasting import expand_dims
 from minigrad.ops.powers import rsqrt
 from minigrad.ops.reducing import BAD_AXES, Axis, narrowed, reduced_count, require_axes, wide
 from minigrad.ops.reductions import sum as reduce_sum
-from minigrad.ops.shaping import broadcast_like
 from minigrad.ops.statistics import inverse_count
-from minigrad.shapes import Shape, Spec, axis_argument, normalize_axes, reduced, show
+from minigrad.shapes import Spec, axis_argument, reduced
 
 __all__ = ["MeanSquareNormalized", "Standardized", "mean_square_normalize", "standardize"]
 
@@ -39,68 +37,6 @@ class MeanSquareNormalized(NamedTuple):
 
     y: Tensor
     mean_square: Tensor
-
-
-# -- arguments that the normalisations share ---------------------------------------------------
-
-
-def small_number(what: str, value: Any, name: str = "epsilon") -> float:
-    """A number that keeps a divisor from 0. Raises unless it is finite and not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise ArgumentTypeError(f"{what}: {name} must be a number, got {value!r}")
-    if not 0 <= value < math.inf:
-        raise ArgumentError(f"{what}: {name} must be finite and 0 or more, got {value!r}")
-    return float(value)
-
-
-def along_axes(what: str, name: str, p: TensorLike, x: Tensor, axis: Axis) -> Tensor:
-    """A parameter that has a dimension for each of some axes of `x`, shaped to broadcast with it.
-
-    Raises:
-        ShapeError: it has another number of dimensions, or one of another length; or the rank of
-            `x` would be needed and is not known.
-    """
-    given = tensor_of(p, name=name)
-    places = _from_the_end(what, x.shape, axis)
-    own = given.shape
-    if own is not None and len(own) != len(places):
-        raise ShapeError(
-            f"{what}: {name} must have a dimension for each of the axes {places} of a tensor of "
-            f"shape {show(x.shape)}, got shape {show(own)}"
-        )
-    if own is not None and x.shape is not None:
-        lengths = tuple([x.shape[i] for i in places])
-        pairs = zip(own, lengths, strict=True)
-        if any(d not in (1, n) and d is not None and n is not None for d, n in pairs):
-            raise ShapeError(
-                f"{what}: {name} of shape {show(own)} does not fit axes {places} of a tensor of "
-                f"shape {show(x.shape)}; expected {show(lengths)}"
-            )
-    between = tuple([i for i in range(places[0], 0) if i not in places]) if places else ()
-    if between:
-        given = expand_dims(given, between)
-    if given.spec.known() and x.spec.known():
-        return given
-    # It must not stretch `x`; that is for the run to check.
-    return broadcast_like(given, x)
-
-
-def _from_the_end(what: str, shape: Shape, axis: Axis) -> tuple[int, ...]:
-    """Axes in ascending order, counted from the end."""
-    if shape is not None:
-        return tuple(sorted(i - len(shape) for i in normalize_axes(axis, len(shape))))
-    axes = (axis,) if isinstance(axis, int) else axis
-    if axes is None or any(i >= 0 for i in axes):
-        raise needs_rank(what)
-    return tuple(sorted(axes))
-
-
-def needs_rank(what: str) -> ShapeError:
-    """The error for a tensor of unknown rank whose axes must be counted."""
-    return ShapeError(
-        f"{what}: the rank of x must be known while the graph is built; state it with "
-        "mg.ensure_shape(x, (None, …))"
-    )
 
 
 # -- mean 0, variance 1 ------------------------------------------------------------------------
@@ -122,7 +58,7 @@ def _samples(rng: np.random.Generator) -> list[Sample]:
 
 _ERRORS = [
     *BAD_AXES,
-    Fails(ArgumentError, "epsilon must be finite and 0 or more", np.ones(2), epsilon=-1e-5),
+    Fails(ArgumentError, "epsilon must not be negative", np.ones(2), epsilon=-1e-5),
     Fails(ArgumentError, "epsilon must be finite", np.ones(2), epsilon=float("nan")),
     Fails(ArgumentTypeError, "epsilon must be a number", np.ones(2), epsilon="small"),
 ]
@@ -189,7 +125,7 @@ def standardize(x: TensorLike, /, *, axis: Any = -1, epsilon: float = 1e-5) -> S
     >>> y.tolist(), mean.tolist(), variance.tolist()
     ([-1.0, 1.0], [2.0], [1.0])
     """
-    attrs = {"axis": axis_argument(axis), "epsilon": small_number("standardize", epsilon)}
+    attrs = {"axis": axis_argument(axis), "epsilon": not_negative(epsilon, "epsilon")}
     return Standardized(*bind_all(standardize, x, **attrs))
 
 
@@ -297,8 +233,7 @@ def mean_square_normalize(
     >>> y.tolist(), mean_square.tolist()
     ([0.20000000298023224, 1.399999976158142], [25.0])
     """
-    what = "mean_square_normalize"
-    attrs = {"axis": axis_argument(axis), "epsilon": small_number(what, epsilon)}
+    attrs = {"axis": axis_argument(axis), "epsilon": not_negative(epsilon, "epsilon")}
     return MeanSquareNormalized(*bind_all(mean_square_normalize, x, **attrs))
 
 
