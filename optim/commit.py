@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -40,6 +40,7 @@ def commit(
     written: Sequence[Variable],
     compute: Callable[[], list[Update]],
     name: str,
+    given: Iterable[Any] = (),
 ) -> Operation | None:
     """Compute updates and make them: as one operation of `graph`, or at once if that is None.
 
@@ -48,12 +49,13 @@ def commit(
         written: all variables that `compute` may update.
         compute: reads variables and returns their updates; made of ops.
         name: the name scope of the nodes.
+        given: what came from the caller, whose arrays no variable may keep.
 
     Returns:
         The operation that makes all updates when it runs; None in eager code.
     """
     if graph is None:
-        _commit_now(written, compute)
+        _commit_now(written, compute, given)
         return None
     with in_graph(graph), changed(tapes=()), name_scope(name):
         nodes = [
@@ -63,7 +65,9 @@ def commit(
         return group(nodes, name="step")
 
 
-def _commit_now(written: Sequence[Variable], compute: Callable[[], list[Update]]) -> None:
+def _commit_now(
+    written: Sequence[Variable], compute: Callable[[], list[Update]], given: Iterable[Any]
+) -> None:
     """All or nothing: an error or an interrupt at any place leaves every variable as before.
 
     The variables are held from before they are read until they are written, so that no other
@@ -76,6 +80,7 @@ def _commit_now(written: Sequence[Variable], compute: Callable[[], list[Update]]
                 "build the step inside that graph and run it in a session"
             )
     slots = [Slot(v.cell, EAGER) for v in written]
+    foreign = {id(g._value) for g in given if isinstance(g, ConcreteTensor)}
     guard = threading.Lock()
     with guard, changed(tapes=()):
         hold(slots, guard)
@@ -83,11 +88,11 @@ def _commit_now(written: Sequence[Variable], compute: Callable[[], list[Update]]
         for update in compute():
             v = update.variable
             value = add(v, update.value) if update.add else update.value
-            transaction.write(v.cell, _array(tensor_of(value, v.dtype), v))
+            transaction.write(v.cell, _array(tensor_of(value, v.dtype), v, foreign))
         transaction.commit()
 
 
-def _array(value: Tensor, variable: Variable) -> Array:
+def _array(value: Tensor, variable: Variable, foreign: set[int]) -> Array:
     """A value's array, for a variable to keep."""
     array = cast(ConcreteTensor, value)._value
     if array.shape != variable.shape:
@@ -95,5 +100,5 @@ def _array(value: Tensor, variable: Variable) -> Array:
             f"variable {variable.name!r} has shape {show(variable.shape)}, got a value of shape "
             f"{show(array.shape)}"
         )
-    # A view may show an array that belongs to someone else and changes later.
-    return array if array.flags.owndata else np.array(array)
+    # A gradient's array, or one that this is a view of, may change later.
+    return np.array(array) if id(array) in foreign or not array.flags.owndata else array

@@ -239,14 +239,14 @@ class Minimizer(ABC):
         pairs = self._checked_pairs(grads_and_vars)
         _check_global_step(self.name, global_step)
         variables = [v for _, v in pairs]
-        given = [g for g, _ in pairs]
+        given: list[Any] = [g for g, _ in pairs]
         graph = graph_of_arguments([given, variables, global_step, self.operands()], {})
         graph = graph or STATE.get().graph
         written = self.prepare(variables)
         if global_step is not None:
             written.append(global_step)
         _check_home(self.name, self.iterations, graph)
-        return commit(graph, written, lambda: self.updates(pairs, global_step), self.name)
+        return commit(graph, written, lambda: self.updates(pairs, global_step), self.name, given)
 
     def _checked_pairs(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Pairs:
         """The pairs of a step, with gradients that fit their variables."""
