@@ -150,7 +150,7 @@ class Module(Tree):
                 call.dry.results.append((self, result))
                 return result
             self.named_children()  # Names them, before one of them is called.
-            with in_graph(graph), name_scope(self._place.scope_in(graph)):
+            with in_graph(graph), name_scope(self._scope_in(graph)):
                 return self._compute(args, kwargs)
         except MinigradError as error:
             if not hasattr(error, "__notes__"):  # The innermost module says where it was.

@@ -55,7 +55,7 @@ class Place:
                 return  # A module that holds one of those it is itself a part of.
             place = place.above()
         part.owner = weakref.ref(self)
-        part.attribute = _UNFIT.sub("_", attribute.replace(".", "/")) or "part"
+        part.attribute = "/".join([_UNFIT.sub("_", word) or "_" for word in attribute.split(".")])
 
     def above(self) -> Place | None:
         """The owner's place, or None."""

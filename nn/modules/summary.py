@@ -40,8 +40,9 @@ class Row:
     outputs: tuple[Any, ...] | None
     #: How often it was called.
     calls: int
-    #: Number of elements of its own parameters, without those of the modules it holds.
-    parameters: int
+    #: Number of elements of its own parameters, without those of the modules it holds; None where
+    #: a size is not known, because the module was not called.
+    parameters: int | None
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,17 @@ class Summary:
         last = f"{self.total:,} parameters ({_bytes(self.nbytes)}"
         last += f" with {self.buffers:,} in buffers), " if self.buffers else "), "
         last += f"{self.trainable:,} trainable"
+        unknown = [row.path or "(this)" for row in self.rows if row.parameters is None]
+        if unknown:
+            last += f"; not counted, because never called: {', '.join(unknown)}"
         return "\n".join([lines[0], rule, *lines[1:], rule, last])
 
     __repr__ = __str__
 
 
-def _count(number: int) -> str:
+def _count(number: int | None) -> str:
+    if number is None:
+        return "?"
     return f"{number:,}" if number else "-"
 
 
@@ -157,26 +163,23 @@ def summarize(
     seen: set[int] = set()
     rows, total, trainable, buffers, nbytes = [], 0, 0, 0, 0
     for path, part in module.named_modules():
-        own = 0
+        entries = []
         for name, state in part._own_state():
-            if id(same(state)) in seen:
-                continue
-            seen.add(id(same(state)))
-            entry = (
-                state
-                if isinstance(state, Declared)
-                else Declared.around(state, is_buffer=part._is_buffer(name, state))
-            )
-            size = entry.size()
-            if size is None:
-                continue  # Of a module that was not called.
-            nbytes += size * entry.dtype.itemsize
-            if entry.is_buffer:
-                buffers += size
-                continue
-            own += size
-            trainable += size if entry.is_trainable() else 0
-        total += own
+            if id(same(state)) not in seen:
+                seen.add(id(same(state)))
+                entries.append(
+                    state
+                    if isinstance(state, Declared)
+                    else Declared.around(state, is_buffer=part._is_buffer(name, state))
+                )
+        own: int | None = None
+        if all(entry.known() for entry in entries):
+            sizes = [(entry, entry.size() or 0) for entry in entries]
+            own = sum(n for e, n in sizes if not e.is_buffer)
+            total += own
+            trainable += sum(n for e, n in sizes if not e.is_buffer and e.is_trainable())
+            buffers += sum(n for e, n in sizes if e.is_buffer)
+            nbytes += sum(n * e.dtype.itemsize for e, n in sizes)
         identity = id(part)
         rows.append(
             Row(path, type(part).__name__, outputs.get(identity), calls.get(identity, 0), own)

@@ -14,6 +14,7 @@ from minigrad.nn.modules.naming import Place, snake_case
 from minigrad.shapes import Shape, compatible, show
 
 if TYPE_CHECKING:
+    from minigrad.core.graph import Graph
     from minigrad.nn.modules.module import Module
 
 __all__: list[str] = []
@@ -228,6 +229,8 @@ class Tree:
             made = declared.make(self._place, name)
             # Two threads may both have made it, with equal values: the first one counts.
             kept: Variable = self.__dict__.setdefault(name, made)
+            for graph, scope in list(self._place.scopes.items()):
+                graph.name_reads(kept, scope + name)
         else:
             with home.lock:
                 if declared.variable is not None:
@@ -235,6 +238,15 @@ class Tree:
                 kept = self.__dict__[name] = declared.make(self._place, name)
         declared.variable = kept
         return kept
+
+    def _scope_in(self, graph: Graph) -> str:
+        """The name scope in a graph; the reads of parameters are called after it."""
+        scope = self._place.scope_in(graph)
+        if self._place.home is None:
+            for name, declared in self._declared.items():
+                if declared.variable is not None:
+                    graph.name_reads(declared.variable, scope + name)
+        return scope
 
     # -- walking ---------------------------------------------------------------------------
 

@@ -1,68 +1,36 @@
-"""Initial values of parameters: ``initializer(shape, dtype) -> Tensor``.
-
-Where signals should neither grow nor fade from layer to layer, the variance of a weight is a
-constant over the number of numbers that are summed: the fan-in (going forward), the fan-out (going
-back) or their average. `fans` counts them.
-
-| class | variance | source |
-| --- | --- | --- |
-| `GlorotUniform`, `GlorotNormal` (= Xavier) | 2 / (fan_in + fan_out) | [1] |
-| `XavierFanIn` | 1 / fan_in | the "Xavier" of many courses |
-| `HeUniform`, `HeNormal` (= Kaiming) | 2 / fan_in | [2] |
-| `LecunUniform`, `LecunNormal` | 1 / fan_in | [3] |
-
-[1] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-networks", 2010. [2] K. He et al., "Delving Deep into Rectifiers", 2015. [3] Y. LeCun et al.,
-"Efficient BackProp", 1998.
-
-The papers fix variances, not shapes. As in Keras the normal ones here are truncated at two standard
-deviations and scaled up by 1/0.87962566…, so that the variance is exactly as stated. PyTorch's
-``xavier_normal_`` and ``kaiming_normal_`` are not truncated; for those write
-``VarianceScaling(scale, mode, "normal")``.
-"""
+"""Random initial values: of given distributions, scaled by a weight's fans, and orthogonal."""
 
 from __future__ import annotations
 
-import inspect
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from minigrad.core.bind import tensor_of
-from minigrad.core.convert import array_of
 from minigrad.core.generator import Generator
-from minigrad.core.tensor import Tensor, TensorLike
-from minigrad.core.variable import Variable
+from minigrad.core.tensor import Tensor
 from minigrad.dtypes import DTypeLike, as_dtype
-from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
+from minigrad.errors import ArgumentError, ShapeError
+from minigrad.nn.initializers.base import Initializer, sizes
 from minigrad.ops.basic import astype
-from minigrad.ops.creation import eye, full
 from minigrad.ops.diagonals import diagonal
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.linalg.factorizations import qr
 from minigrad.ops.manipulation import matrix_transpose, reshape
 from minigrad.ops.random_continuous import normal, truncated_normal, uniform
 from minigrad.ops.selection import where
-from minigrad.shapes import as_shape, show
+from minigrad.shapes import show
 
 __all__ = [
-    "Constant",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
-    "Identity",
-    "Initializer",
     "KaimingNormal",
     "KaimingUniform",
     "LecunNormal",
     "LecunUniform",
     "Normal",
-    "Ones",
     "Orthogonal",
     "TruncatedNormal",
     "Uniform",
@@ -70,8 +38,6 @@ __all__ = [
     "XavierFanIn",
     "XavierNormal",
     "XavierUniform",
-    "Zeros",
-    "as_initializer",
     "fans",
 ]
 
@@ -99,101 +65,13 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     >>> fans((300, 100)), fans((3, 3, 16, 32))
     ((300, 100), (144, 288))
     """
-    dims = _sizes(shape)
+    dims = sizes(shape)
     if not dims:
         return 1, 1
     if len(dims) == 1:
         return dims[0], dims[0]
     window = math.prod(dims[:-2])
     return window * dims[-2], window * dims[-1]
-
-
-def _sizes(shape: Any) -> tuple[int, ...]:
-    """A shape whose dimensions are all known."""
-    dims = as_shape(shape)
-    if dims is None or None in dims:
-        raise ShapeError(f"an initializer needs a known shape, got {show(dims)}")
-    return dims  # type: ignore[return-value]
-
-
-class Initializer(ABC):
-    """Base of initializers. A subclass defines `__call__`, and says whether it draws.
-
-    >>> import minigrad as mg, minigrad.nn as nn
-    >>> class Halves(nn.initializers.Initializer):
-    ...     def __call__(self, shape, dtype="float32", *, generator=None):
-    ...         return mg.full(shape, 0.5, dtype=dtype)
-    >>> nn.Linear(2, 1, weight_initializer=Halves()).weight.tolist()
-    [[0.5], [0.5]]
-    """
-
-    #: Whether it draws random numbers. A parameter keeps a key for those that do.
-    draws: bool = False
-
-    @abstractmethod
-    def __call__(
-        self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
-    ) -> Tensor:
-        """The initial value.
-
-        Args:
-            shape: of known dimensions.
-            dtype: of the result.
-            generator: where random numbers come from; without one, see `minigrad.random`.
-        """
-
-
-@dataclass(frozen=True, eq=False)
-class Constant(Initializer):
-    """One number everywhere, or a given array of exactly the parameter's shape.
-
-    >>> from minigrad.nn.initializers import Constant
-    >>> Constant(0.1)((2,))
-    Tensor([0.1, 0.1], shape=(2,), dtype=float32)
-    """
-
-    value: Any = 0.0
-
-    def __call__(
-        self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
-    ) -> Tensor:
-        """The value. Raises `ShapeError` if it has another shape, and is not a single number."""
-        dims, kind = _sizes(shape), as_dtype(dtype)
-        given = self.value
-        if not isinstance(given, Tensor | Variable):
-            given = array_of(given, kind)
-        found = tuple(given.shape)
-        if found == dims:
-            return tensor_of(given, kind)
-        if found != ():
-            raise ShapeError(
-                f"a parameter of shape {show(dims)} cannot start as a value of shape {show(found)}"
-            )
-        return full(dims, given, dtype=kind)
-
-
-@dataclass(frozen=True, eq=False)
-class Zeros(Initializer):
-    """Zeros everywhere: for biases. Equal weights would never become different."""
-
-    def __call__(
-        self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
-    ) -> Tensor:
-        """Zeros (False for a boolean dtype)."""
-        kind = as_dtype(dtype)
-        return full(_sizes(shape), False if kind.is_bool else 0, dtype=kind)
-
-
-@dataclass(frozen=True, eq=False)
-class Ones(Initializer):
-    """Ones everywhere: for the factors of a normalisation."""
-
-    def __call__(
-        self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
-    ) -> Tensor:
-        """Ones (True for a boolean dtype)."""
-        kind = as_dtype(dtype)
-        return full(_sizes(shape), True if kind.is_bool else 1, dtype=kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +90,7 @@ class Uniform(Initializer):
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
     ) -> Tensor:
         """The numbers."""
-        return uniform(_sizes(shape), self.low, self.high, dtype=dtype, generator=generator)
+        return uniform(sizes(shape), self.low, self.high, dtype=dtype, generator=generator)
 
 
 def _check_stddev(what: str, stddev: float) -> None:
@@ -240,7 +118,7 @@ class Normal(Initializer):
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
     ) -> Tensor:
         """The numbers."""
-        return normal(_sizes(shape), self.mean, self.stddev, dtype=dtype, generator=generator)
+        return normal(sizes(shape), self.mean, self.stddev, dtype=dtype, generator=generator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +140,7 @@ class TruncatedNormal(Initializer):
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
     ) -> Tensor:
         """The numbers."""
-        dims = _sizes(shape)
+        dims = sizes(shape)
         return truncated_normal(dims, self.mean, self.stddev, dtype=dtype, generator=generator)
 
 
@@ -303,7 +181,7 @@ class VarianceScaling(Initializer):
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
     ) -> Tensor:
         """The numbers."""
-        dims = _sizes(shape)
+        dims = sizes(shape)
         fan_in, fan_out = fans(dims)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, n)
@@ -445,7 +323,7 @@ class Orthogonal(Initializer):
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
     ) -> Tensor:
         """The matrix."""
-        dims, kind = _sizes(shape), as_dtype(dtype)
+        dims, kind = sizes(shape), as_dtype(dtype)
         if len(dims) < 2:
             raise ShapeError(f"Orthogonal needs 2 axes or more, got shape {show(dims)}")
         rows, columns = math.prod(dims[:-1]), dims[-1]
@@ -457,88 +335,3 @@ class Orthogonal(Initializer):
         if rows < columns:
             q = matrix_transpose(q)
         return astype(reshape(q, dims), kind)
-
-
-@dataclass(frozen=True, eq=False)
-class Identity(Initializer):
-    """`gain` on the diagonal of a matrix, 0 elsewhere; the matrix need not be square.
-
-    Raises:
-        ShapeError: the shape has not exactly 2 axes.
-
-    >>> from minigrad.nn.initializers import Identity
-    >>> Identity()((2, 3)).tolist()
-    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
-    """
-
-    gain: float = 1.0
-
-    def __call__(
-        self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
-    ) -> Tensor:
-        """The matrix."""
-        dims = _sizes(shape)
-        if len(dims) != 2:
-            raise ShapeError(f"Identity needs 2 axes, got shape {show(dims)}")
-        made = eye(*dims, dtype=dtype)
-        return made if self.gain == 1 else made * self.gain
-
-
-class _FromFunction(Initializer):
-    """A user's own function as an initializer."""
-
-    def __init__(self, function: Callable[..., TensorLike]) -> None:
-        self.function = function
-        try:
-            taken = inspect.signature(function).parameters
-        except ValueError:  # A function written in C may have none.
-            taken = inspect.signature(lambda shape: None).parameters
-        anything = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-        self.takes = [name for name in ("dtype", "generator") if anything or name in taken]
-        self.draws = "generator" in self.takes
-
-    def __call__(
-        self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
-    ) -> Tensor:
-        """What the function returns, in the wanted dtype."""
-        kind = as_dtype(dtype)
-        offered = {"dtype": kind, "generator": generator}
-        made = self.function(_sizes(shape), **{name: offered[name] for name in self.takes})
-        if isinstance(made, np.ndarray | np.generic) and made.dtype.kind == "f":
-            made = np.asarray(made, kind.dtype) if kind.is_floating else made
-        return tensor_of(made, kind)
-
-    def __repr__(self) -> str:
-        return getattr(self.function, "__name__", repr(self.function))
-
-
-def as_initializer(value: Any) -> Initializer:
-    """An initializer from one, from its class, a function, an array or a number.
-
-    A function is called with the shape, and with `dtype` and `generator` if it takes arguments of
-    these names. Functions that draw from NumPy's generators work; their numbers are not ours to
-    make reproducible.
-
-    Raises:
-        ArgumentTypeError: anything else.
-
-    >>> from minigrad.nn.initializers import as_initializer
-    >>> as_initializer(0.5), as_initializer(lambda shape: np.ones(shape))((2,)).tolist()
-    (Constant(value=0.5), [1.0, 1.0])
-    """
-    if isinstance(value, type) and issubclass(value, Initializer):
-        value = value()
-    if isinstance(value, Initializer):
-        return value
-    if isinstance(value, np.ndarray):
-        return Constant(value.copy())  # Whatever becomes of the caller's array before it is used.
-    if isinstance(value, bool | int | float | complex | np.generic | list | tuple):
-        return Constant(value)
-    if isinstance(value, Tensor | Variable):
-        return Constant(value)
-    if callable(value):
-        return _FromFunction(value)
-    raise ArgumentTypeError(
-        "an initializer is one of minigrad.nn.initializers, a function of the shape, an array or a "
-        f"number; got {value!r}"
-    )
