@@ -20,6 +20,7 @@ from minigrad import random as random
 from minigrad import serialize
 from minigrad.autodiff import *
 from minigrad.checkpointing import *
+from minigrad.control_flow import *
 from minigrad.core import registry as registry
 from minigrad.core.bind import *
 from minigrad.core.composites import *
@@ -52,6 +53,7 @@ from minigrad.ops.custom import *
 from minigrad.ops.data_dependent import *
 from minigrad.ops.diagonals import *
 from minigrad.ops.differences import *
+from minigrad.ops.effects import *
 from minigrad.ops.einsum import *
 from minigrad.ops.elementwise import *
 from minigrad.ops.encoding import *

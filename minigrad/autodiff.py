@@ -91,8 +91,7 @@ def gradients(
         if isinstance(x, Variable):
             keys.append(list(graph.reads_of(x)) or [x])
         elif isinstance(x, SymbolicTensor):
-            graph.own(x)
-            keys.append([x])
+            keys.append([graph.bring(x)])
         else:
             raise ArgumentTypeError(
                 f"mg.gradients differentiates for symbolic tensors and variables, got {x!r}"
@@ -279,7 +278,8 @@ def pull(
         ]
     )
     attrs = SimpleNamespace(**node.attrs) if node.attrs else _NO_ATTRS
-    returned: Any = rule(Ctx(inputs, outputs, grads, attrs, needs))
+    reached = tuple([g is not None for g in upstream])
+    returned: Any = rule(Ctx(inputs, outputs, grads, attrs, needs, reached))
     made: Sequence[Gradient | None] = (
         returned if isinstance(returned, list | tuple) else (returned,)
     )

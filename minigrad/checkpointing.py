@@ -136,6 +136,6 @@ def _captured(graph: Graph, start: int, results: Sequence[Any]) -> list[Symbolic
             found[t] = None
     for op in graph.get_operations()[start:]:
         found.update(dict.fromkeys([t for t in op.inputs if t is not None]))
-    return [
-        t for t in found if t.dtype.is_inexact and (t.op.index < start or t.op.type == "VariableV2")
-    ]
+    # The reads of variables, and what the body of a loop captures, are leaves wherever they stand.
+    leaves = ("VariableV2", "Placeholder")
+    return [t for t in found if t.dtype.is_inexact and (t.op.index < start or t.op.type in leaves)]

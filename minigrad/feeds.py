@@ -54,6 +54,11 @@ def fed_tensors(graph: Graph, key: Any) -> list[SymbolicTensor]:
             raise FeedError(f"cannot feed {key!r}: nothing in {graph!r} reads it")
         return reads
     if isinstance(key, SymbolicTensor):
+        if key.graph.outer is not None:
+            raise FeedError(
+                f"cannot feed {key!r}: it is inside the body of a branch or loop; feed what the "
+                "branch or loop reads"
+            )
         if key.graph is not graph:
             raise FeedError(f"cannot feed {key!r}: it belongs to {key.graph!r}, not to {graph!r}")
         return [key]

@@ -118,6 +118,11 @@ def own_copy(value: Array) -> Any:
 
 
 def _foreign(item: object, own: Graph | None, graph: Graph) -> FetchError:
+    if own is not None and own.outer is not None:
+        return FetchError(
+            f"cannot fetch {item!r}: it is inside the body of a branch or loop; return it from "
+            "the body, and fetch the result of the branch or loop"
+        )
     return FetchError(f"{item!r} belongs to {own!r}, the session to {graph!r}")
 
 

@@ -10,7 +10,8 @@ from minigrad.ops.contractions import cross, kron, outer, tensordot, vecdot
 from minigrad.ops.diagonals import diagonal
 from minigrad.ops.linalg.determinants import SlogdetResult, cofactors, det, slogdet
 from minigrad.ops.linalg.factorizations import QRResult, cholesky, qr
-from minigrad.ops.linalg.norms import cond, matrix_norm, norm, trace, vector_norm
+from minigrad.ops.linalg.norms import condition_number as cond
+from minigrad.ops.linalg.norms import matrix_norm, norm, trace, vector_norm
 from minigrad.ops.linalg.rank import matrix_power, matrix_rank, pinv
 from minigrad.ops.linalg.solving import inv, solve, triangular_solve
 from minigrad.ops.linalg.spectral import EighResult, SVDResult, eigh, eigvalsh, svd, svdvals

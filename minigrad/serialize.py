@@ -6,11 +6,12 @@ The data is a dictionary of strings, numbers, lists and dictionaries, ready for 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from minigrad.core.body import Body
 from minigrad.core.context import changed
 from minigrad.core.generator import Generator
 from minigrad.core.graph import Graph
@@ -47,7 +48,7 @@ def to_dict(graph: Graph) -> dict[str, Any]:
     >>> mg.Session(graph=loaded).run("Mul:0")
     np.int32(6)
     """
-    owners: dict[int, dict[str, Any]] = {}
+    owners = _Written()
     nodes = [_node(op, owners) for op in graph.get_operations()]
     return {
         "format": _FORMAT,
@@ -56,21 +57,29 @@ def to_dict(graph: Graph) -> dict[str, Any]:
         "seed": graph.seed,
         "random_count": graph.random_count,
         "nodes": nodes,
-        "effects": [
-            [t.name, [op.name for op in graph.effects_of(t)]]
-            for node in graph.get_operations()
-            for t in node.outputs
-            if graph.effects_of(t)
-        ],
+        "effects": _effects(graph, graph.get_operations()),
         "collections": {
             key: [made for m in members if (made := _member(m, owners)) is not None]
             for key, members in graph.collections().items()
         },
-        "state": list(owners.values()),  # Last, because all the others add to it.
+        "state": list(owners.state.values()),  # Last, because all the others add to it.
     }
 
 
-def _member(value: Any, owners: dict[int, dict[str, Any]]) -> list[Any] | None:
+class _Written:
+    """What several nodes share, and is written once.
+
+    Attributes:
+        state: variables and generators by the keys of their cells.
+        bodies: the bodies of branches and loops; a gradient's node may hold one that another holds.
+    """
+
+    def __init__(self) -> None:
+        self.state: dict[int, dict[str, Any]] = {}
+        self.bodies: dict[int, Body] = {}
+
+
+def _member(value: Any, owners: _Written) -> list[Any] | None:
     """A member of a collection, where it is part of the graph."""
     if isinstance(value, Variable):
         return ["variable", _encode_owner(value, owners)]
@@ -81,7 +90,7 @@ def _member(value: Any, owners: dict[int, dict[str, Any]]) -> list[Any] | None:
     return None
 
 
-def _node(op: Operation, owners: dict[int, dict[str, Any]]) -> dict[str, Any]:
+def _node(op: Operation, owners: _Written) -> dict[str, Any]:
     return {
         "name": op.name,
         "op": op.type,
@@ -93,12 +102,14 @@ def _node(op: Operation, owners: dict[int, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _encode(value: Any, owners: dict[int, dict[str, Any]], op: Operation) -> Any:
+def _encode(value: Any, owners: _Written, op: Operation) -> Any:
     """An attribute as plain data; what JSON lacks becomes ``{"$": kind, …}``."""
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, StateOwner):
         return {"$": "state", "key": _encode_owner(value, owners)}
+    if isinstance(value, Body):
+        return _encode_body(value, owners)
     if isinstance(value, Spec):
         return {"$": "spec", "shape": _encode(value.shape, owners, op), "dtype": str(value.dtype)}
     if isinstance(value, tuple | list):
@@ -141,12 +152,42 @@ def _encode_array(array: Array) -> dict[str, Any]:
     return data
 
 
-def _encode_owner(value: StateOwner, owners: dict[int, dict[str, Any]]) -> int:
+def _encode_owner(value: StateOwner, owners: _Written) -> int:
     """The key of a variable or generator in the data, after writing it there."""
     key = value.cell.key
-    if key not in owners:
-        owners[key] = _owner(value)
+    if key not in owners.state:
+        owners.state[key] = _owner(value)
     return key
+
+
+def _encode_body(body: Body, owners: _Written) -> dict[str, Any]:
+    """The body of a branch or loop: its nodes, and which of them are inputs and outputs."""
+    key = id(body)
+    if key in owners.bodies:
+        return {"$": "body", "key": key}
+    owners.bodies[key] = body
+    operations = body.get_operations()[: body.size]
+    return {
+        "$": "body",
+        "key": key,
+        "name": body.name,
+        "nodes": [_node(op, owners) for op in operations],
+        "arguments": [t.name for t in body.arguments],
+        "captured": [[source.name, t.name] for source, t in body.captured.items()],
+        "outputs": [t.name for t in body.outputs],
+        "targets": [op.name for op in body.targets],
+        "effects": _effects(body, operations),
+    }
+
+
+def _effects(graph: Graph, operations: Sequence[Operation]) -> list[list[Any]]:
+    """The effects added to tensors, by name."""
+    return [
+        [t.name, [op.name for op in graph.effects_of(t)]]
+        for node in operations
+        for t in node.outputs
+        if graph.effects_of(t)
+    ]
 
 
 def _owner(value: StateOwner) -> dict[str, Any]:
@@ -182,6 +223,7 @@ class _Loader:
         self.data = data
         self.functions = functions
         self.owners: dict[int, StateOwner] = {}
+        self.bodies: dict[int, Body] = {}
         for entry in data["state"]:
             self.owners[entry["key"]] = self._state(entry)
 
@@ -202,7 +244,7 @@ class _Loader:
         """Add all nodes, then what refers to them."""
         graph = self.graph
         for node in self.data["nodes"]:
-            self._load_node(node)
+            self._load_node(node, graph)
         for entry in self.data["state"]:
             owner = self.owners[entry["key"]]
             if isinstance(owner, Variable) and entry["initializer"] is not None:
@@ -210,10 +252,7 @@ class _Loader:
         for op in graph.get_operations():
             if op.type == "VariableV2":
                 graph.adopt_read(op.attrs["variable"], op.outputs[0])
-        for name, ops in self.data["effects"]:
-            for op_name in ops:
-                effect = graph.get_operation_by_name(op_name)
-                graph.add_effect(graph.get_tensor_by_name(name), effect)
+        _add_effects(graph, self.data["effects"])
         for key, members in self.data["collections"].items():
             for member in members:
                 graph.add_to_collection(key, self._member(*member))
@@ -225,8 +264,7 @@ class _Loader:
             return self.graph.get_tensor_by_name(name)
         return self.graph.get_operation_by_name(name)
 
-    def _load_node(self, node: dict[str, Any]) -> None:
-        graph = self.graph
+    def _load_node(self, node: dict[str, Any], graph: Graph) -> None:
         primitive = REGISTRY.get(node["op"])
         if primitive is None:
             raise GraphError(
@@ -236,7 +274,7 @@ class _Loader:
         inputs = tuple(
             [None if name is None else graph.get_tensor_by_name(name) for name in node["inputs"]]
         )
-        attrs = {key: self.decode(value) for key, value in node["attrs"].items()}
+        attrs = {key: self.decode(value, graph) for key, value in node["attrs"].items()}
         control = tuple([graph.get_operation_by_name(name) for name in node["control"]])
         specs = primitive.infer([None if t is None else t.spec for t in inputs], attrs)
         name = graph.unique_name(node["name"])
@@ -247,21 +285,43 @@ class _Loader:
         if node["forward"] is not None:
             op.forward = graph.get_operation_by_name(node["forward"])
 
-    def decode(self, value: Any) -> Any:
-        """An attribute from plain data."""
+    def _load_body(self, data: dict[str, Any], outer: Graph) -> Body:
+        """A body of a node of `outer`; or one that has been loaded with another node."""
+        if "nodes" not in data:
+            return self.bodies[data["key"]]
+        body = self.bodies[data["key"]] = Body(outer, data["name"])
+        with body.building(""):
+            for node in data["nodes"]:
+                self._load_node(node, body)
+        body.arguments = [body.get_tensor_by_name(name) for name in data["arguments"]]
+        body.captured = {
+            outer.get_tensor_by_name(source): body.get_tensor_by_name(name)
+            for source, name in data["captured"]
+        }
+        body.close(
+            [body.get_tensor_by_name(name) for name in data["outputs"]],
+            [body.get_operation_by_name(name) for name in data["targets"]],
+        )
+        _add_effects(body, data["effects"])
+        return body
+
+    def decode(self, value: Any, graph: Graph) -> Any:
+        """An attribute of a node of a graph from plain data."""
         if isinstance(value, _PLAIN):
             return value
         kind = value["$"]
         if kind in ("tuple", "list", "slice", "complex"):
-            items = [self.decode(v) for v in value["items"]]
+            items = [self.decode(v, graph) for v in value["items"]]
             make: Any = {"tuple": tuple, "list": list}.get(kind)
             if make is not None:
                 return make(items)
             return slice(*items) if kind == "slice" else complex(*items)
         if kind == "state":
             return self.owners[value["key"]]
+        if kind == "body":
+            return self._load_body(value, graph)
         if kind == "spec":
-            return Spec(self.decode(value["shape"]), as_dtype(value["dtype"]))
+            return Spec(self.decode(value["shape"], graph), as_dtype(value["dtype"]))
         if kind == "dtype":
             return as_dtype(value["name"])
         if kind == "literal":
@@ -275,6 +335,13 @@ class _Loader:
         if kind == "function":
             return self.functions.get(value["name"]) or _Missing(value["name"])
         raise GraphError(f"the data holds an attribute of an unknown kind {kind!r}")
+
+
+def _add_effects(graph: Graph, effects: list[list[Any]]) -> None:
+    for name, ops in effects:
+        for op_name in ops:
+            effect = graph.get_operation_by_name(op_name)
+            graph.add_effect(graph.get_tensor_by_name(name), effect)
 
 
 class _Missing:

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.core import record as recording
 from minigrad.core.compute import compute
-from minigrad.core.context import STATE, State
+from minigrad.core.context import STATE, State, innermost
 from minigrad.core.convert import array_of, is_weak, scalar_array
 from minigrad.core.current_graph import graph_of
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
@@ -118,9 +118,9 @@ def apply(
 ) -> Tensor | tuple[Tensor, ...]:
     """Call a primitive on inputs and attributes; `name` names the node in a graph."""
     state = STATE.get()
-    if state.log is not None and primitive.effect != "pure":
+    if state.log is not None and _is_logged(primitive, state, attrs):
         if state.log.replaying:
-            return _replay(primitive, inputs, attrs, state.log.take())
+            return replayed(primitive, inputs, attrs, state.log.take())
         state.log.admit(primitive)
         result = _dispatch(primitive, state, inputs, attrs, name)
         state.log.results.append(result)
@@ -128,7 +128,14 @@ def apply(
     return _dispatch(primitive, state, inputs, attrs, name)
 
 
-def _replay(
+def _is_logged(primitive: Primitive[..., Any], state: State, attrs: dict[str, Any]) -> bool:
+    """Whether a call's result goes into the log of effects, or comes from it."""
+    if primitive.has_bodies and state.graph is None:
+        return False  # The ops in its bodies run one by one, and are logged themselves.
+    return primitive.effect_of(attrs) != "pure"
+
+
+def replayed(
     primitive: Primitive[..., Any], inputs: Sequence[Any], attrs: dict[str, Any], logged: Any
 ) -> Tensor | tuple[Tensor, ...]:
     """The logged result of an effect; it depends on these inputs as the primitive's rule says."""
@@ -167,12 +174,11 @@ def _dispatch(
             uniform = False
             found = None if type(x) is ConcreteTensor else graph_of(x)
         if found is not graph and found is not None:
-            if graph is not None:
-                raise GraphError(
-                    f"{primitive.name}: its operands belong to two graphs, {graph!r} and "
-                    f"{found!r}; build both inside the same `with graph.as_default():`"
-                )
-            graph = found
+            graph = found if graph is None else _joined(graph, found, primitive)
+    if graph is not None and (graph.outer is not None or graph is not state.graph):
+        graph = innermost(graph)
+        if graph.outer is not None:
+            inputs = [graph.bring(x) if isinstance(x, SymbolicTensor) else x for x in inputs]
     if uniform and graph is not None and dtype is not None:
         if dtype.dtype in primitive.fast_dtypes:
             specs = [x.spec for x in inputs]
@@ -180,6 +186,8 @@ def _dispatch(
     if graph is None and primitive.effect != "pure":
         owner = next((v for v in attrs.values() if isinstance(v, StateOwner)), None)
         graph = None if owner is None else owner.cell.graph
+        if graph is not None:
+            graph = innermost(graph)
     if graph is None:
         graph = state.graph
     operands = [operand(x, graph) for x in inputs]
@@ -193,6 +201,18 @@ def _dispatch(
     if graph is None:
         return compute(primitive, state, cast("list[ConcreteTensor | None]", operands), attrs)
     return build(primitive, state, graph, operands, attrs, name)
+
+
+def _joined(a: Graph, b: Graph, primitive: Primitive[..., Any]) -> Graph:
+    """The inner one of two graphs of operands. Raises `GraphError` if neither lies in the other."""
+    if a.lies_in(b):
+        return a
+    if b.lies_in(a):
+        return b
+    raise GraphError(
+        f"{primitive.name}: its operands belong to two graphs, {a!r} and {b!r}; build both inside "
+        "the same `with graph.as_default():`"
+    )
 
 
 def _are_ready(primitive: Primitive[..., Any], inputs: Sequence[Any]) -> bool:
@@ -228,6 +248,8 @@ def tensor_of(
     A `dtype` that differs from the value's is reached by a cast within its kind.
     """
     graph = graph or graph_of(value) or STATE.get().graph
+    if graph is not None:
+        graph = innermost(graph)
     if value is None:
         raise ArgumentTypeError("expected a tensor or what converts to one, got None")
     x = operand(value, graph) if not is_weak(value) else value

@@ -79,12 +79,21 @@ class _DefaultGraph:
 default_graph = _DefaultGraph()
 
 
+def innermost(graph: Graph) -> Graph:
+    """`graph`, or the body of a branch or loop of it that is being built at the moment."""
+    current = STATE.get().graph
+    if current is graph or current is None or current.outer is None:
+        return graph
+    return current if current.lies_in(graph) else graph
+
+
 def in_graph(graph: Graph) -> Any:
-    """A context in which ops join `graph`.
+    """A context in which ops join `graph`, or the body of it that is being built.
 
     The name scope is kept unless it was opened in another graph. Control dependencies always are:
     a node heeds those of its own graph.
     """
+    graph = innermost(graph)
     if STATE.get().graph in (None, graph):
         return changed(graph=graph)
     return changed(graph=graph, scope="")

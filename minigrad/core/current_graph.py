@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from minigrad.core.context import STATE, changed, default_graph
+from minigrad.core.context import STATE, changed, default_graph, innermost
 from minigrad.core.graph import Graph, GraphKeys, check_name
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operation import Operation, SymbolicTensor
@@ -139,11 +139,14 @@ def control_dependencies(
 
 
 def graph_of_arguments(args: Iterable[Any], kwargs: dict[str, Any]) -> Graph | None:
-    """The graph of the first symbolic tensor or graph-owned variable among some arguments."""
+    """The graph of the first symbolic tensor or graph-owned variable among some arguments.
+
+    While a body within that graph is being built, the body.
+    """
     for item in flatten([*args, *kwargs.values()]):
         found = graph_of(item)
         if found is not None:
-            return found
+            return innermost(found)
     return None
 
 

@@ -102,6 +102,7 @@ def seed(seed: int | None, /) -> None:
     if graph is None:
         _PROCESS.start(value)
     else:
+        graph = graph.root
         with graph.lock:
             graph.seed = value
             graph.random_count = 0
@@ -161,6 +162,8 @@ class Generator(StateOwner):
 
     def __init__(self, seed: int | None = None) -> None:
         graph = STATE.get().graph
+        if graph is not None:
+            graph = graph.root  # One made inside the body of a loop draws anew in each iteration.
         key, seeded = choose_key(graph, seed)
         self._set(graph, key, seeded)
 

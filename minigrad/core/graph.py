@@ -70,6 +70,8 @@ class Graph:
 
     #: The class of this graph's tensors; a subclass may print or compare differently.
     tensor_class: ClassVar[type[SymbolicTensor]] = SymbolicTensor
+    #: The graph around it, if it is the body of a branch or loop; see `minigrad.core.body`.
+    outer: Graph | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or f"graph_{next(_graph_numbers)}"
@@ -77,9 +79,12 @@ class Graph:
         self.lock = threading.RLock()
         self._operations: list[Operation] = []
         self._by_name: dict[str, Operation | None] = {}
+        #: The nodes in the bodies of branches and loops; they can be neither fed nor fetched.
+        self._inner: dict[str, Operation] = {}
         self._name_counts: dict[str, int] = {}
         self._collections: dict[str, list[Any]] = {}
         self._reads: dict[int, list[SymbolicTensor]] = {}
+        self._read_names: dict[int, str] = {}
         self._effects: dict[SymbolicTensor, list[Operation]] = {}
         self._finalized = False
         #: Grows when an effect is added, because plans made before do not know of it.
@@ -130,8 +135,9 @@ class Graph:
         op.inputs = inputs
         op.control_inputs = control
         forward = state.origin
-        if forward is not None and forward.graph is self:
-            op.forward = forward
+        if forward is not None and forward.graph.root is self.root:
+            # A node of another body cannot be named as the forward one, but lends its line.
+            op.forward = forward if forward.graph is self else None
             op._code = forward._code
             op._offset = forward._offset
         else:
@@ -172,6 +178,30 @@ class Graph:
             taken[made] = None
             return made
 
+    @property
+    def root(self) -> Graph:
+        """The graph itself; of a body, the outermost graph around it."""
+        graph = self
+        while graph.outer is not None:
+            graph = graph.outer
+        return graph
+
+    def lies_in(self, other: Graph) -> bool:
+        """Whether this is `other`, or a body within it."""
+        graph: Graph | None = self
+        while graph is not None and graph is not other:
+            graph = graph.outer
+        return graph is other
+
+    def bring(self, tensor: SymbolicTensor) -> SymbolicTensor:
+        """A tensor as the nodes of this graph may read it: itself, if it belongs here.
+
+        Raises:
+            GraphError: it belongs to another graph.
+        """
+        self.own(tensor)
+        return tensor
+
     def own(self, tensor: SymbolicTensor) -> None:
         """Raise `GraphError` if the tensor belongs to another graph."""
         if tensor.op.graph is not self:
@@ -182,7 +212,7 @@ class Graph:
 
     def read_node(self, variable: Variable) -> SymbolicTensor:
         """The node that reads a variable: one a graph, and a new one under control dependencies."""
-        if variable.graph is not None and variable.graph is not self:
+        if variable.graph is not None and variable.graph is not self.root:
             raise GraphError(
                 f"variable {variable.name!r} belongs to {variable.graph!r}, not to {self!r}; "
                 "make it inside this graph, or in eager code to share it"
@@ -200,7 +230,7 @@ class Graph:
             elif variable.graph is self:
                 name = variable.name
             else:
-                name = self.unique_name(variable.name)
+                name = self.unique_name(self.root._read_names.get(variable._key, variable.name))
             op = self.add_operation(
                 primitive_of("VariableV2"),
                 (),
@@ -211,6 +241,13 @@ class Graph:
             )
             reads.append(op.outputs[0])
             return op.outputs[0]
+
+    def name_reads(self, variable: Variable, name: str) -> None:
+        """Have an eager variable's read node in this graph called `name`, not as the variable is.
+
+        Names of eager variables need not be unique, so only here it is known which name fits.
+        """
+        self.root._read_names.setdefault(variable._key, name)
 
     def reads_of(self, variable: Variable) -> list[SymbolicTensor]:
         """Every node that reads a variable."""
@@ -266,7 +303,7 @@ class Graph:
         """The operation called `name`. Raises `GraphError` if there is none."""
         found = self._by_name.get(_text(name))
         if found is None:
-            raise GraphError(f"{self!r} has no operation called {name!r}{self._similar(name)}")
+            raise GraphError(f"{self!r} has no operation called {name!r}{self._why(name)}")
         return found
 
     def get_tensor_by_name(self, name: str) -> SymbolicTensor:
@@ -281,7 +318,7 @@ class Graph:
         if found is None:
             raise GraphError(
                 f"{self!r} has no tensor called {name!r}: there is no operation {base!r}"
-                f"{self._similar(base)}"
+                f"{self._why(base)}"
             )
         if int(number) >= len(found.outputs):
             raise GraphError(
@@ -289,8 +326,13 @@ class Graph:
             )
         return found.outputs[int(number)]
 
-    def _similar(self, name: str) -> str:
-        """A hint with names that look like `name`."""
+    def _why(self, name: str) -> str:
+        """Why there is no such name: it lies in a body; or a hint with names that look like it."""
+        if name in self._inner:
+            return (
+                "; it is inside the body of a branch or loop, where tensors can be neither fed nor "
+                "fetched: return it from the body"
+            )
         last = name.rpartition("/")[2].lower()
         close = [n for n, op in self._by_name.items() if op is not None and last in n.lower()][:3]
         return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

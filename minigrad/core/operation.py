@@ -13,6 +13,7 @@ from minigrad.shapes import Spec, show
 if TYPE_CHECKING:
     from minigrad.core.graph import Graph
     from minigrad.core.primitive import Primitive
+    from minigrad.core.rules import Effect
 
 __all__ = ["Operation"]
 
@@ -61,6 +62,11 @@ class Operation:
     def type(self) -> str:
         """The op, such as ``"MatMul"``."""
         return self.primitive.op
+
+    @property
+    def effect(self) -> Effect:
+        """What it does beside computing; see `minigrad.primitive`."""
+        return self.primitive.effect_of(self.attrs)
 
     @property
     def in_keys(self) -> tuple[SymbolicTensor | None, ...]:

@@ -23,8 +23,9 @@ from minigrad.core import registry
 from minigrad.core.bind import apply, try_fast
 from minigrad.core.composites import call_composite
 from minigrad.core.operators import UFUNCS
-from minigrad.core.rules import Accepts, Ctx, Effect, Grads, Rule, accepted_dtypes
+from minigrad.core.rules import STRENGTH, Accepts, Ctx, Effect, Grads, Rule, accepted_dtypes
 from minigrad.core.samples import Fails, Sample
+from minigrad.core.state import state_users
 from minigrad.dtypes import DType, float32
 from minigrad.errors import DTypeError, MinigradError, RegistryError
 from minigrad.shapes import Spec, broadcast
@@ -91,6 +92,8 @@ class Primitive(Generic[P, R]):
         self.compute: Callable[..., Any] | None = None
         self.shape_rule: Callable[..., Any] | None = None
         self.gradient_rule: Callable[[Ctx], Grads] | None = None
+        #: What a primitive with bodies does on concrete tensors, in ops.
+        self.eager: Callable[..., Any] | None = None
         self.input_names: tuple[str, ...] = ()
         self.variadic = False
         self._optional: frozenset[int] = frozenset()
@@ -141,6 +144,18 @@ class Primitive(Generic[P, R]):
         """True when the kernel takes the run's state as its second argument."""
         return self.effect in ("draw", "read", "write")
 
+    @property
+    def has_bodies(self) -> bool:
+        """True for branches and loops: the kernel's second argument runs bodies."""
+        return self.effect == "body"
+
+    def effect_of(self, attrs: dict[str, Any]) -> Effect:
+        """What a call with these attributes does; of one with bodies, the most that they do."""
+        if not self.has_bodies:
+            return self.effect
+        found = {user.effect for value in attrs.values() for user in state_users(value)}
+        return max(found, key=STRENGTH.index, default="pure")
+
     # -- the parts of a definition ---------------------------------------------------------
 
     def kernel(self, function: F) -> F:
@@ -152,7 +167,8 @@ class Primitive(Generic[P, R]):
         self._once("kernel", self.compute)
         self.compute = function
         parameters = list(inspect.signature(function).parameters.values())
-        parameters = parameters[2 if self.stateful else 1 :]
+        parameters = parameters[2 if self.stateful or self.has_bodies else 1 :]
+        parameters = [p for p in parameters if p.kind != p.VAR_KEYWORD]
         names = [p.name for p in parameters if p.kind != p.KEYWORD_ONLY]
         self.variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
         self.input_names = tuple(names)
@@ -212,6 +228,15 @@ class Primitive(Generic[P, R]):
     def _once(self, what: str, present: object) -> None:
         if present is not None:
             raise RegistryError(f"primitive {self.name!r} has two definitions of its {what}")
+
+    def eagerly(self, function: F) -> F:
+        """Decorate what a primitive with bodies does on concrete tensors.
+
+        A function of its inputs and attributes that calls ops, which tapes record one by one.
+        """
+        self._once("eager form", self.eager)
+        self.eager = function
+        return function
 
     # -- what the engine asks --------------------------------------------------------------
 
@@ -372,7 +397,8 @@ def primitive(
         samples: calls to test it on: a list, or a function of a `numpy.random.Generator`.
         errors: calls that must raise.
         outputs: 1; a tuple of names; a number; or None where it depends on the call.
-        effect: what it does beside computing: pure, draw, read, write or host.
+        effect: what it does beside computing: pure, draw, read, write or host; or body, for what
+            the bodies among its attributes do.
         elementwise: inputs broadcast, and the output has the broadcast shape. The engine then
             undoes broadcasting in gradients, and no shape rule is needed.
         accepts: the dtypes it computes with, see `Accepts`.

@@ -189,6 +189,11 @@ class EffectLog:
 
     __slots__ = ("position", "replaying", "results")
 
+    @property
+    def skips_added(self) -> bool:
+        """Whether effects that were added to tensors are left out."""
+        return self.replaying
+
     def __init__(self) -> None:
         self.results: list[Any] = []
         self.position = 0

@@ -20,8 +20,12 @@ __all__ = ["Ctx", "Grads"]
 #: What a gradient rule returns: one entry an input, None where nothing flows.
 Grads: TypeAlias = "Tensor | IndexedSlices | None | Sequence[Tensor | IndexedSlices | None]"
 
-#: What an op does beside computing. Only pure nodes may be folded or merged.
-Effect: TypeAlias = Literal["pure", "draw", "read", "write", "host"]
+#: What an op does beside computing. Only pure nodes may be folded or merged. "body": what the ops
+#: in the bodies among its attributes do.
+Effect: TypeAlias = Literal["pure", "draw", "read", "write", "host", "body"]
+
+#: Effects, the weakest first.
+STRENGTH: tuple[Effect, ...] = ("pure", "read", "draw", "host", "write")
 
 #: A gradient rule.
 Rule: TypeAlias = "Callable[[Ctx], Grads]"
@@ -35,7 +39,7 @@ Accepts: TypeAlias = Literal[
 class Ctx:
     """What a gradient rule sees: one call's inputs, outputs, upstream gradients and attributes."""
 
-    __slots__ = ("attrs", "grads", "inputs", "needs", "outputs")
+    __slots__ = ("attrs", "grads", "inputs", "needs", "outputs", "reached")
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Ctx:
         grads: tuple[Any, ...],
         attrs: SimpleNamespace,
         needs: tuple[bool, ...],
+        reached: tuple[bool, ...] = (),
     ) -> None:
         #: The inputs; None for one left out. Values only of those named in `saves`.
         self.inputs: tuple[Any, ...] = inputs
@@ -54,6 +59,8 @@ class Ctx:
         self.attrs = attrs
         #: For each input, whether its gradient is wanted; the others may be None.
         self.needs = needs
+        #: For each output, whether a gradient arrived there; `grads` holds zeros for the others.
+        self.reached = reached or (True,) * len(outputs)
 
 
 @functools.cache

@@ -26,6 +26,7 @@ def scratch(graph: Graph) -> Iterator[None]:
     with graph.lock:
         nodes = len(graph._operations)
         names, counts = dict(graph._by_name), dict(graph._name_counts)
+        inner = dict(graph._inner)
         collections = {key: list(values) for key, values in graph._collections.items()}
         reads = {key: list(values) for key, values in graph._reads.items()}
         effects = {tensor: list(ops) for tensor, ops in graph._effects.items()}
@@ -35,6 +36,6 @@ def scratch(graph: Graph) -> Iterator[None]:
             yield
         finally:
             del graph._operations[nodes:]
-            graph._by_name, graph._name_counts = names, counts
+            graph._by_name, graph._name_counts, graph._inner = names, counts, inner
             graph._collections, graph._reads, graph._effects = collections, reads, effects
             graph.random_count, graph._finalized = drawn, finalized

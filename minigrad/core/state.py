@@ -19,6 +19,7 @@ from minigrad.errors import StateError
 
 if TYPE_CHECKING:
     from minigrad.core.graph import Graph
+    from minigrad.core.rules import Effect
 
 _cell_keys = itertools.count(1)
 
@@ -41,6 +42,15 @@ class StateOwner:
 
     __slots__ = ()
     cell: Cell
+
+
+class StateUser:
+    """Base of an attribute that holds ops with state of their own: the body of a branch or loop."""
+
+    #: The cells that its ops read or write, those that they write, and the most that they do.
+    cells: tuple[Cell, ...] = ()
+    written: tuple[Cell, ...] = ()
+    effect: Effect = "pure"
 
 
 class Store:
@@ -156,7 +166,36 @@ def write_all(slots: Sequence[Slot], values: Sequence[Any]) -> None:
 
 def cells_of(attrs: dict[str, Any]) -> list[Cell]:
     """The cells that an op with these attributes reads or writes."""
-    return [value.cell for value in attrs.values() if isinstance(value, StateOwner)]
+    found: list[Cell] = []
+    for value in attrs.values():
+        if isinstance(value, StateOwner):
+            found.append(value.cell)
+        else:
+            for user in state_users(value):
+                found.extend(user.cells)
+    return found
+
+
+def written_cells(effect: str, attrs: dict[str, Any]) -> list[Cell]:
+    """The cells that an op with this effect and these attributes writes."""
+    found: list[Cell] = []
+    for value in attrs.values():
+        if isinstance(value, StateOwner):
+            if effect in ("write", "draw"):
+                found.append(value.cell)
+        else:
+            for user in state_users(value):
+                found.extend(user.written)
+    return found
+
+
+def state_users(value: Any) -> tuple[StateUser, ...]:
+    """The bodies that an attribute is, or a tuple of them holds."""
+    if isinstance(value, StateUser):
+        return (value,)
+    if type(value) is tuple:
+        return tuple([part for part in value if isinstance(part, StateUser)])
+    return ()
 
 
 def eager_slots(attrs: dict[str, Any], name: str) -> list[Slot]:

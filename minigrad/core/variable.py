@@ -63,11 +63,11 @@ class Variable(Operators, StateOwner):
         "__weakref__",
         "_key",
         "_spec",
+        "_trainable",
         "cell",
         "graph",
         "initializer",
         "name",
-        "trainable",
     )
 
     #: The op that sets the variable to its initial value; None for an eager variable.
@@ -83,7 +83,7 @@ class Variable(Operators, StateOwner):
     ) -> None:
         wanted = None if dtype is None else as_dtype(dtype)
         self.graph: Graph | None = STATE.get().graph
-        self.trainable = trainable
+        self._trainable = trainable
         self.initializer = None
         self._key = recording.next_key()
         if self.graph is None:
@@ -107,6 +107,11 @@ class Variable(Operators, StateOwner):
         self, graph: Graph, initial_value: Any, name: str | None, wanted: DType | None
     ) -> None:
         """Make the nodes of a graph-owned variable: its initial value, initializer and read."""
+        if graph.outer is not None:
+            raise GraphError(
+                f"variable {name or 'Variable'!r} is made inside the body of a branch or loop, "
+                "which may run any number of times; make it before, and use it inside"
+            )
         with graph.lock, changed(control=(), tapes=()):
             self.name = graph.unique_name(STATE.get().scope + (name or "Variable"))
             self.cell = Cell(f"variable {self.name!r}", graph)
@@ -124,7 +129,7 @@ class Variable(Operators, StateOwner):
             self.initializer = cast(SymbolicTensor, assign).op
             graph.read_node(self)
         graph.add_to_collection(GraphKeys.GLOBAL_VARIABLES, self)
-        if self.trainable:
+        if self._trainable:
             graph.add_to_collection(GraphKeys.TRAINABLE_VARIABLES, self)
 
     @property
@@ -146,6 +151,34 @@ class Variable(Operators, StateOwner):
     def ndim(self) -> int:
         """Number of dimensions."""
         return len(self.shape)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether tapes watch it by themselves, and its graph counts it as trainable.
+
+        It may be set at any time, and holds for tapes and training ops made after that.
+
+        >>> import minigrad as mg
+        >>> with mg.Graph().as_default():
+        ...     v, w = mg.Variable(1.0, name="v"), mg.Variable(2.0, name="w")
+        ...     v.trainable = False
+        ...     [t.name for t in mg.trainable_variables()]
+        ['w']
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        if self.graph is None:
+            return
+        with self.graph.lock:
+            members = self.graph._collections.setdefault(GraphKeys.TRAINABLE_VARIABLES, [])
+            members[:] = [v for v in members if v is not self]
+            if value:
+                # Where it would stand had it been trainable from the start.
+                later = [isinstance(v, Variable) and v.cell.key > self.cell.key for v in members]
+                members.insert(later.index(True) if any(later) else len(members), self)
 
     def value(self) -> Tensor:
         """The current value as a tensor: at once in eager code, a read node in a graph."""
@@ -210,7 +243,7 @@ class Variable(Operators, StateOwner):
         """Subtract from the rows at `indices`; repeated indices add up."""
         return self._scatter("ScatterSub", indices, value)
 
-    def _fit(self, value: TensorLike) -> Tensor:
+    def fit(self, value: TensorLike) -> Tensor:
         """A value in the variable's dtype, converted only where nothing but precision is lost.
 
         Raises:
@@ -220,7 +253,7 @@ class Variable(Operators, StateOwner):
         if not isinstance(value, Tensor | Variable | IndexedSlices) and not has_tensor([value]):
             return ConcreteTensor(array_of(value, self.dtype))
         tensor = tensor_of(value)
-        if isinstance(tensor, SymbolicTensor) and self.graph not in (None, tensor.graph):
+        if isinstance(tensor, SymbolicTensor) and self.graph not in (None, tensor.graph.root):
             raise GraphError(
                 f"variable {self.name!r} belongs to {self.graph!r}, the value to {tensor.graph!r}; "
                 "build both inside the same `with graph.as_default():`"
@@ -236,11 +269,11 @@ class Variable(Operators, StateOwner):
         return cast(Tensor, apply(primitive_of("Cast"), (tensor,), {"dtype": self.dtype}))
 
     def _update(self, op: str, value: TensorLike) -> Tensor:
-        made = apply(primitive_of(op), (self._fit(value),), {"variable": self})
+        made = apply(primitive_of(op), (self.fit(value),), {"variable": self})
         return cast(Tensor, made)
 
     def _scatter(self, op: str, indices: TensorLike, value: TensorLike) -> Tensor:
-        inputs = (indices, self._fit(value))
+        inputs = (indices, self.fit(value))
         return cast(Tensor, apply(primitive_of(op), inputs, {"variable": self}))
 
     def __repr__(self) -> str:
@@ -297,7 +330,7 @@ def rebuild_variable(
     made = Variable.__new__(Variable)
     made.name = name
     made.graph = graph
-    made.trainable = trainable
+    made._trainable = trainable
     made.initializer = initializer
     made._spec = spec
     made._key = recording.next_key()

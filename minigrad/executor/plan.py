@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor
-from minigrad.core.state import Cell, cells_of
+from minigrad.core.state import Cell, cells_of, written_cells
 from minigrad.core.variable import Variable
 
 
@@ -22,6 +22,7 @@ class Plan:
         written: the part of it that they write.
         unfed: a placeholder that is needed but not fed, or None.
         staged_reads: the reads that see this run's own assignments.
+        wanted: for each branch or loop, which of its outputs are read or fetched.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Plan:
         "staged_reads",
         "steps",
         "unfed",
+        "wanted",
         "written",
     )
 
@@ -54,10 +56,10 @@ class Plan:
         self.written: dict[int, Cell] = {}
         for op in self.steps:
             if op.primitive.effect != "pure":
-                for cell in cells_of(op.attrs):
-                    self.cells[cell.key] = cell
-                    if op.primitive.effect in ("write", "draw"):
-                        self.written[cell.key] = cell
+                self.cells.update({cell.key: cell for cell in cells_of(op.attrs)})
+                for cell in written_cells(op.primitive.effect, op.attrs):
+                    self.written[cell.key] = cell
+        self.wanted = _wanted(self.steps, self.fetches)
         self.staged_reads = _staged_reads(self.steps) if self.written else frozenset()
 
 
@@ -119,6 +121,17 @@ def _releases(
     return release
 
 
+def _wanted(
+    steps: Sequence[Operation], fetches: Iterable[SymbolicTensor]
+) -> dict[Operation, tuple[bool, ...]]:
+    """Which outputs of the operations with bodies are of use: they may compute these only."""
+    holders = [op for op in steps if op.primitive.has_bodies]
+    if not holders:
+        return {}
+    used = {t for op in steps for t in op.inputs}.union(fetches)
+    return {op: tuple([t in used for t in op.outputs]) for op in holders}
+
+
 def _staged_reads(steps: Sequence[Operation]) -> frozenset[Operation]:
     """The reads ordered, by control or data edges, after an assignment of their variable."""
     nothing: frozenset[int] = frozenset()
@@ -130,11 +143,12 @@ def _staged_reads(steps: Sequence[Operation]) -> frozenset[Operation]:
             theirs = written_before.get(earlier, nothing)
             if theirs and theirs is not before:
                 before = before | theirs
-        if op.primitive.effect in ("write", "draw"):
-            before = before | {cell.key for cell in cells_of(op.attrs)}
-        elif op.primitive.effect == "read" and any(
-            cell.key in before for cell in cells_of(op.attrs)
-        ):
-            found.append(op)
+        effect = op.primitive.effect
+        if effect == "read":
+            if any(cell.key in before for cell in cells_of(op.attrs)):
+                found.append(op)
+        elif effect != "pure":
+            writes = {cell.key for cell in written_cells(effect, op.attrs)}
+            before = before | writes if writes else before
         written_before[op] = before
     return frozenset(found)

@@ -5,11 +5,12 @@ It is kept simple on purpose: every other executor is tested against it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from minigrad.core.body import Body
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import Cell, Transaction
@@ -25,7 +26,7 @@ class AtStart:
 
     __slots__ = ("_transaction",)
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction | Iterations) -> None:
         self._transaction = transaction
 
     def read(self, cell: Cell) -> Any:
@@ -33,10 +34,80 @@ class AtStart:
         return self._transaction.start(cell)
 
 
+class Iterations:
+    """The run's state inside a loop: a read at the start of an iteration sees earlier ones."""
+
+    __slots__ = ("_transaction", "_visible", "_written")
+
+    def __init__(self, transaction: Any) -> None:
+        self._transaction = transaction
+        self._visible: dict[int, Any] = {}
+        self._written: dict[int, Any] = {}
+
+    def next(self) -> None:
+        """Begin another iteration."""
+        self._visible.update(self._written)
+
+    def start(self, cell: Cell) -> Any:
+        """The value at the start of this iteration, or None."""
+        found = self._visible.get(cell.key)
+        return self._transaction.start(cell) if found is None else found
+
+    def assigned(self, cell: Cell) -> Any:
+        """What earlier iterations have assigned, or None."""
+        return self._visible.get(cell.key)
+
+    def read(self, cell: Cell) -> Any:
+        """The value with this run's writes so far, or None."""
+        return self._transaction.read(cell)
+
+    def write(self, cell: Cell, value: Any) -> None:
+        """Stage a value."""
+        self._written[cell.key] = value
+        self._transaction.write(cell, value)
+
+
+class Runner:
+    """What the kernel of a branch or loop runs its bodies with.
+
+    Attributes:
+        wanted: which of the kernel's outputs are read; the others may be anything.
+    """
+
+    __slots__ = ("_check_numerics", "_transaction", "wanted")
+
+    def __init__(self, transaction: Any, wanted: tuple[bool, ...], check_numerics: bool) -> None:
+        self._transaction = transaction
+        self._check_numerics = check_numerics
+        self.wanted = wanted
+
+    def looping(self) -> Runner:
+        """A runner for the iterations of one loop."""
+        return Runner(Iterations(self._transaction), self.wanted, self._check_numerics)
+
+    def next_iteration(self) -> None:
+        """Let reads see what was assigned until now. Only of a `looping` runner."""
+        self._transaction.next()
+
+    def assigned(self, cell: Cell) -> Any:
+        """What earlier iterations have assigned to a cell, or None. Only of a `looping` runner."""
+        return self._transaction.assigned(cell)
+
+    def call(
+        self, body: Body, inputs: Sequence[Array], outputs: tuple[SymbolicTensor, ...]
+    ) -> list[Array]:
+        """The values of some tensors of a body, for these values of its inputs."""
+        plan = body.plans.get(outputs)
+        if plan is None:
+            plan = body.plans[outputs] = Plan(body, outputs, body.targets, body.inputs)
+        feeds = dict(zip(body.inputs, inputs, strict=True))
+        return execute(plan, feeds, self._transaction, check_numerics=self._check_numerics)
+
+
 def execute(
     plan: Plan,
     feeds: Mapping[SymbolicTensor, Array],
-    transaction: Transaction,
+    transaction: Transaction | Iterations,
     *,
     check_numerics: bool = False,
 ) -> list[Array]:
@@ -53,13 +124,18 @@ def execute(
             inputs = [None if t is None else values[t] for t in op.inputs]
             kernel: Any = primitive.compute
             try:
-                if primitive.stateful:
+                if primitive.has_bodies:
+                    runner = Runner(transaction, plan.wanted[op], check_numerics)
+                    made = kernel(np, runner, *inputs, **op.attrs)
+                elif primitive.stateful:
                     ordered = primitive.effect != "read" or op in plan.staged_reads
                     made = kernel(np, transaction if ordered else at_start, *inputs, **op.attrs)
                 else:
                     made = kernel(np, *inputs, **op.attrs)
             except Exception as error:
-                if primitive.effect == "host" and not isinstance(error, MinigradError):
+                if isinstance(error, MinigradError):
+                    raise node_error(op, inputs, error) from error
+                if primitive.effect in ("host", "body"):
                     error.add_note(f"raised {_place(op)}")
                     raise
                 raise node_error(op, inputs, error) from error

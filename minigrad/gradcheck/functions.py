@@ -25,6 +25,10 @@ from minigrad.nest import children, flatten, is_nest, unflatten
 class _NoEffects(EffectLog):
     """Refuses what must not happen once for every difference."""
 
+    @property
+    def skips_added(self) -> bool:
+        return True
+
     def admit(self, primitive: Primitive[..., Any]) -> None:
         if primitive.effect == "draw":
             raise GradientError(

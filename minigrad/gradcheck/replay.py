@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.core.bind import apply
+from minigrad.core.body import Body
 from minigrad.core.literal import Literal
 from minigrad.core.primitive import Primitive
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
@@ -146,6 +147,8 @@ def _widened_attr(value: Any) -> Any:
         if value in (float16, float32):
             return float64
         return complex128 if value is complex64 else value
+    if isinstance(value, Body):
+        return value.converted(_widened_inside)
     if isinstance(value, Literal):
         return Literal(widened(value.array), value.captured)
     if isinstance(value, Spec):
@@ -153,6 +156,11 @@ def _widened_attr(value: Any) -> Any:
     if type(value) is tuple:
         return tuple([_widened_attr(v) for v in value])
     return value
+
+
+def _widened_inside(primitive: Primitive[..., Any], attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a body's operations are computed with in float64."""
+    return widened_host_attrs(attrs) if primitive.op == "PyFunc" else widened_attrs(attrs)
 
 
 def widened_host_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:

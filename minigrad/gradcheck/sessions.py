@@ -9,16 +9,17 @@ Python function in the graph runs again only where its input depends on a variab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from minigrad.core.bind import tensor_of
+from minigrad.core.body import Body
 from minigrad.core.current_graph import control_dependencies, name_scope
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor
-from minigrad.core.state import Transaction, cells_of
+from minigrad.core.state import Transaction, cells_of, state_users
 from minigrad.core.tensor import Array, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import (
@@ -30,7 +31,7 @@ from minigrad.errors import (
     NotDifferentiableError,
 )
 from minigrad.executor.plan import Plan
-from minigrad.executor.reference import AtStart, node_error
+from minigrad.executor.reference import AtStart, Runner, node_error
 from minigrad.feeds import convert_feeds, missing_feed
 from minigrad.gradcheck.engine import eagerly
 from minigrad.gradcheck.replay import (
@@ -235,12 +236,30 @@ def _check(needed: Sequence[Operation]) -> None:
     for op in needed:
         if op.type == "Placeholder":
             raise FeedError(missing_feed(op))
-        if op.primitive.effect == "draw":
+        if op.primitive.has_bodies:
+            _check_bodies(op)
+        if op.effect == "draw":
             raise GradientError(
                 f"the loss draws random numbers in node {op.name!r} ({op.type}, {op.line}), so "
                 "differences would compare different draws; switch dropout and noise off for the "
                 "check, or feed the drawn tensor a fixed value"
             )
+
+
+def _check_bodies(op: Operation) -> None:
+    """Refuse a branch or loop that draws, assigns or calls Python, naming the node that does."""
+    for user in [u for value in op.attrs.values() for u in state_users(value)]:
+        for inner in cast(Body, user).needed():
+            if inner.primitive.has_bodies:
+                _check_bodies(inner)
+            elif inner.effect in ("draw", "write", "host"):
+                does = {"draw": "draws random numbers", "write": "assigns a variable"}.get(
+                    inner.effect, "calls a Python function"
+                )
+                raise GradientError(
+                    f"node {inner.name!r} ({inner.type}, {inner.line}), in the body of "
+                    f"{op.name!r}, {does}; a check would do that again for every difference"
+                )
 
 
 def _wanted(
@@ -332,7 +351,10 @@ def _run(
             inputs = [None if t is None else values[t] for t in op.inputs]
             kernel: Any = op.primitive.compute
             try:
-                if op.primitive.stateful:
+                if op.primitive.has_bodies:
+                    runner = Runner(transaction, (True,) * len(op.outputs), check_numerics=False)
+                    made = kernel(np, runner, *inputs, **op.attrs)
+                elif op.primitive.stateful:
                     ordered = op.primitive.effect != "read" or op in plan.staged_reads
                     made = kernel(np, transaction if ordered else at_start, *inputs, **op.attrs)
                 else:

@@ -82,7 +82,7 @@ def _(*, variable: Variable) -> Spec:
     return variable.spec
 
 
-def _check_value(value: Spec, variable: Variable, *, exact: bool) -> Spec:
+def check_value(value: Spec, variable: Variable, *, exact: bool) -> Spec:
     """The variable's spec, if a value of this spec can be assigned to it."""
     if value.dtype is not variable.dtype:
         raise DTypeError(
@@ -132,7 +132,7 @@ def assign(variable: Variable, value: TensorLike, /) -> Tensor:
 
 @assign.kernel
 def _(xp: Any, run: Transaction, value: Array, *, variable: Variable) -> Array:
-    _check_value(constant_like(value, variable), variable, exact=True)
+    check_value(constant_like(value, variable), variable, exact=True)
     # A copy, because the value may be the caller's own feed.
     staged = xp.array(value)
     run.write(variable.cell, staged)
@@ -146,7 +146,7 @@ def constant_like(value: Array, variable: Variable) -> Spec:
 
 @assign.shape
 def _(value: Spec, *, variable: Variable) -> Spec:
-    return _check_value(value, variable, exact=True)
+    return check_value(value, variable, exact=True)
 
 
 @primitive(
@@ -176,7 +176,7 @@ def assign_add(variable: Variable, value: TensorLike, /) -> Tensor:
 
 @assign_add.kernel
 def _(xp: Any, run: Transaction, value: Array, *, variable: Variable) -> Array:
-    _check_value(constant_like(value, variable), variable, exact=False)
+    check_value(constant_like(value, variable), variable, exact=False)
     staged = xp.asarray(xp.add(current(run, variable), value))
     run.write(variable.cell, staged)
     return staged  # type: ignore[no-any-return]
@@ -184,7 +184,7 @@ def _(xp: Any, run: Transaction, value: Array, *, variable: Variable) -> Array:
 
 @assign_add.shape
 def _(value: Spec, *, variable: Variable) -> Spec:
-    return _check_value(value, variable, exact=False)
+    return check_value(value, variable, exact=False)
 
 
 @primitive(
@@ -208,7 +208,7 @@ def assign_sub(variable: Variable, value: TensorLike, /) -> Tensor:
 
 @assign_sub.kernel
 def _(xp: Any, run: Transaction, value: Array, *, variable: Variable) -> Array:
-    _check_value(constant_like(value, variable), variable, exact=False)
+    check_value(constant_like(value, variable), variable, exact=False)
     staged = xp.asarray(xp.subtract(current(run, variable), value))
     run.write(variable.cell, staged)
     return staged  # type: ignore[no-any-return]
@@ -216,7 +216,7 @@ def _(xp: Any, run: Transaction, value: Array, *, variable: Variable) -> Array:
 
 @assign_sub.shape
 def _(value: Spec, *, variable: Variable) -> Spec:
-    return _check_value(value, variable, exact=False)
+    return check_value(value, variable, exact=False)
 
 
 def _check_rows(indices: Spec, value: Spec, variable: Variable) -> Spec:

@@ -15,7 +15,7 @@ from minigrad.errors import ArgumentError
 from minigrad.shapes import Spec, show
 
 Kind: TypeAlias = Literal[
-    "input", "variable", "constant", "op", "gradient", "random", "assign", "host"
+    "input", "variable", "constant", "op", "gradient", "random", "assign", "host", "body"
 ]
 #: Data flows; one runs after the other; computing one makes the other run.
 EdgeKind: TypeAlias = Literal["data", "control", "effect"]
@@ -48,6 +48,7 @@ STYLES: dict[Kind, Style] = {
     "random": Style("hexagon", "filled", "#fde7bd", "#b87f00", "random"),
     "assign": Style("tab", "filled", "#fbd9c5", "#c55300", "assignment"),
     "host": Style("component", "filled", "#dcdcdc", "#333333", "Python call"),
+    "body": Style("box3d", "filled", "#e3defa", "#5b4bb3", "branch or loop"),
 }
 
 
@@ -114,6 +115,8 @@ def kind_of(primitive: Primitive[..., Any], *, backward: bool = False, drawn: bo
             return "random"
         case "host":
             return "host"
+        case "body":
+            return "gradient" if backward else "body"
         case "pure":
             return "gradient" if backward else "random" if drawn else "op"
 

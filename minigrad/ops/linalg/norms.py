@@ -328,7 +328,7 @@ def trace(x: TensorLike, /, *, offset: int = 0, dtype: DTypeLike | None = None) 
         Fails(ShapeError, "square matrices", np.ones((2, 3)), 1),
     ],
 )
-def cond(x: TensorLike, /, p: float | str | None = None) -> Tensor:
+def condition_number(x: TensorLike, /, p: float | str | None = None) -> Tensor:
     """Condition number of matrices: how much solving with them may magnify errors.
 
     Args:

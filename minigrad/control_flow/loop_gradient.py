@@ -1,0 +1,243 @@
+"""The gradient of a loop: another loop, which goes through the same positions the other way.
+
+Each of its runs reads from the history what the loop's body was given in that position, computes
+the body again, and walks back over it. It carries the gradients of the carried tensors, and the
+sums of those of captured tensors; it collects the gradients of slices, and of captured tensors of
+which only rows are read. The results of draws and other effects come from the history too, so that
+nothing happens twice. What it is made of are ops, so it can be differentiated again, in time
+proportional to the number of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.autodiff import backward, dense
+from minigrad.control_flow.inlining import inline
+from minigrad.control_flow.loop import Inputs, Layout, Outputs, loop
+from minigrad.core.body import Body
+from minigrad.core.context import STATE
+from minigrad.core.current_graph import name_scope
+from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.operation import SymbolicTensor
+from minigrad.core.rules import Ctx, Grads
+from minigrad.core.tensor import Tensor
+from minigrad.ops.basic import identity
+from minigrad.ops.elementwise import add
+from minigrad.ops.joining import concat
+from minigrad.ops.manipulation import reshape
+from minigrad.ops.shaping import shape, zeros_like
+from minigrad.shapes import Spec
+
+
+def flowing(body: Body, live: set[SymbolicTensor]) -> set[SymbolicTensor]:
+    """The tensors of a body that depend on the given ones through differentiable dtypes."""
+    found = set(live)
+    for op in body.needed():
+        if any(t in found for t in op.inputs):
+            found.update(t for t in op.outputs if t.dtype.is_inexact)
+    return found
+
+
+class _Backward:
+    """Builds the loop that is the gradient of a loop.
+
+    Args:
+        c: what the gradient rule of the loop is given.
+    """
+
+    def __init__(self, c: Ctx) -> None:
+        self.layout = layout = Layout(**vars(c.attrs))
+        self.inputs: Inputs = layout.split(c.inputs)
+        self.outputs: Outputs = layout.outputs(c.outputs)
+        self.upstream: Outputs = layout.outputs(c.grads)
+        self.reached: Outputs = layout.outputs(c.reached)
+        needs = [
+            need and x is not None and x.dtype.is_inexact
+            for need, x in zip(c.needs, c.inputs, strict=True)
+        ]
+        self.needs: Inputs = layout.split(needs)
+        self.forward = layout.body
+        self.split = len(layout.carries)
+        self.body = Body(STATE.get().graph, "gradient")
+        #: The sliced inputs of the new loop: its argument, the outer tensors, whether ragged.
+        self.slices: list[tuple[SymbolicTensor, list[Tensor], bool]] = []
+        self.live = self._live_carries()
+
+    def _live_carries(self) -> list[int]:
+        """The carried tensors through which gradients reach something that wants one."""
+        body = self.forward
+        arguments, captured = body.arguments, list(body.captured.values())
+        slices = arguments[self.split :]
+        sources = {t for t, need in zip(captured, self.needs.captured, strict=True) if need}
+        sources |= {t for t, need in zip(slices, self.needs.slices, strict=True) if need[0]}
+        live = {j for j, need in enumerate(self.needs.carries) if need}
+        while True:
+            found = flowing(body, sources | {arguments[j] for j in live})
+            more = {j for j in range(self.split) if body.outputs[j] in found} | live
+            if more == live:
+                return sorted(live)
+            live = more
+
+    def slice(self, spec: Spec, name: str, tensors: list[Tensor], ragged: bool) -> SymbolicTensor:
+        """An argument of the body that is a slice of outer tensors."""
+        made = self.body.argument(Spec(spec.shape, spec.dtype), name)
+        self.slices.append((made, tensors, ragged))
+        return made
+
+    def build(self) -> list[Tensor | IndexedSlices | None]:
+        """Add the loop; the gradient for each input of the forward one."""
+        forward, layout, split = self.forward, self.layout, self.split
+        with name_scope("LoopGradient") as scope, self.body.building(scope):
+            history = [
+                self.slice(t.spec, t.op.name.rpartition("/")[2], tensors, ragged)
+                for t, tensors, ragged in zip(
+                    forward.arguments, self.outputs.histories, layout.carries, strict=False
+                )
+            ]
+            sliced = [
+                self.slice(t.spec, t.op.name.rpartition("/")[2], tensors, ragged)
+                for t, tensors, ragged in zip(
+                    forward.arguments[split:], self.inputs.slices, layout.slices, strict=True
+                )
+            ]
+            given = {
+                t: self.slice(t.spec, "effect", tensors, not t.spec.known())
+                for t, tensors in zip(layout.effects, self.outputs.effects, strict=True)
+            }
+            captured = [
+                # A node of its own, because another input may be the same tensor.
+                identity(t) if need else t
+                for t, need in zip(self.inputs.captured, self.needs.captured, strict=True)
+            ]
+            carried = [self.body.argument(forward.arguments[j].spec, "carried") for j in self.live]
+            start = len(self.body)
+            values = inline(forward, [*history, *sliced, *captured], given)
+            seeds: list[tuple[Tensor, Tensor | IndexedSlices]] = [
+                (values[forward.outputs[j]], g) for j, g in zip(self.live, carried, strict=True)
+            ]
+            for i, reached in enumerate(self.reached.results):
+                if reached[0] and forward.outputs[split + i].dtype.is_inexact:
+                    t = forward.outputs[split + i]
+                    tensors = [self.upstream.results[i][0], *self.outputs.results[i][1:]]
+                    g = self.slice(t.spec, "upstream", tensors, layout.results[i])
+                    seeds.append((values[t], g))
+            wanted_slices = [k for k, need in enumerate(self.needs.slices) if need[0]]
+            wanted_captured = [k for k, need in enumerate(self.needs.captured) if need]
+            sources = [
+                *[history[j] for j in self.live],
+                *[sliced[k] for k in wanted_slices],
+                *[captured[k] for k in wanted_captured],
+            ]
+            nodes = self.body.get_operations()[start:]
+            found = backward(nodes, seeds, sources)
+            after: list[Tensor] = []
+            for j, later in zip(self.live, carried, strict=True):
+                like = history[j] if layout.carries[j] else later
+                slope = dense(found[history[j]]) if history[j] in found else zeros_like(like)
+                if self.reached.histories[j][0]:
+                    tensors = [self.upstream.histories[j][0], *self.outputs.histories[j][1:]]
+                    own = self.slice(history[j].spec, "upstream", tensors, layout.carries[j])
+                    slope = add(slope, own)
+                after.append(slope)
+            sums, rows = self._captured_gradients(captured, wanted_captured, found)
+            slopes = [
+                dense(found[sliced[k]]) if sliced[k] in found else zeros_like(sliced[k])
+                for k in wanted_slices
+            ]
+            accumulators = [argument for argument, _ in sums.values()]
+            collected: list[tuple[Tensor, bool]] = [
+                (g, layout.slices[k]) for k, g in zip(wanted_slices, slopes, strict=True)
+            ]
+            for sparse in rows.values():
+                ragged = not sparse.values.spec.known()
+                collected += [(sparse.values, ragged), (sparse.indices, ragged)]
+            self.body.close(
+                [
+                    self.body.bring(t)  # type: ignore[arg-type]
+                    for t in (*after, *[g for _, g in sums.values()], *[t for t, _ in collected])
+                ]
+            )
+        return self._bind(carried, accumulators, list(sums), list(rows), wanted_slices, collected)
+
+    def _captured_gradients(
+        self, captured: Sequence[Tensor], wanted: Sequence[int], found: dict[Any, Any]
+    ) -> tuple[dict[int, tuple[SymbolicTensor, Tensor]], dict[int, IndexedSlices]]:
+        """What is summed up for captured tensors: an argument and its next value; or rows."""
+        sums: dict[int, tuple[SymbolicTensor, Tensor]] = {}
+        rows: dict[int, IndexedSlices] = {}
+        for k in wanted:
+            g = found.get(captured[k])
+            if isinstance(g, IndexedSlices):
+                rows[k] = g
+            elif g is not None:
+                spec = self.inputs.captured[k].spec
+                argument = self.body.argument(Spec(spec.shape, spec.dtype), "sum")
+                sums[k] = argument, add(argument, g)
+        return sums, rows
+
+    def _bind(
+        self,
+        carried: list[SymbolicTensor],
+        accumulators: list[SymbolicTensor],
+        summed: list[int],
+        sparse: list[int],
+        sliced: list[int],
+        collected: list[tuple[Tensor, bool]],
+    ) -> list[Tensor | IndexedSlices | None]:
+        """Add the node, and put its outputs where the forward loop's inputs are."""
+        body, layout = self.body, self.layout
+        kept = set(body.drop_unused([t for t, _, _ in self.slices]))
+        slices = [s for s in self.slices if s[0] in kept]
+        body.arguments = [*carried, *accumulators, *[t for t, _, _ in slices]]
+        starts = [self.upstream.carries[j] for j in self.live]
+        starts += [zeros_like(self.inputs.captured[k]) for k in summed]
+        changing = [layout.carries[j] for j in self.live] + [False] * len(summed)
+        new: dict[str, Any] = {
+            "cond": None,
+            "body": body,
+            "limited": True,
+            "carries": tuple(changing),
+            "slices": tuple([ragged for _, _, ragged in slices]),
+            "results": tuple([ragged for _, ragged in collected]),
+            "reverse": not layout.reverse,
+        }
+        made = loop(
+            self.outputs.count,
+            *starts,
+            *[t for _, tensors, _ in slices for t in tensors],
+            *body.captured,
+            **new,
+        )
+        outputs = Layout(**new).outputs(made)
+        gradients = self.layout.split([None] * self._input_count())
+        for j, g in zip(self.live, outputs.carries, strict=False):
+            if self.needs.carries[j]:
+                gradients.carries[j] = g
+        for k, g in zip(summed, outputs.carries[len(self.live) :], strict=True):
+            gradients.captured[k] = g
+        for k, group in zip(sliced, outputs.results, strict=False):
+            gradients.slices[k][0] = group[0]
+        rows = outputs.results[len(sliced) :]
+        for place, k in enumerate(sparse):
+            values, indices = rows[2 * place][0], rows[2 * place + 1][0]
+            like = self.inputs.captured[k]
+            row = concat([[-1], shape(like)[1:]], axis=0)
+            gradients.captured[k] = IndexedSlices(
+                reshape(values, row), reshape(indices, (-1,)), like
+            )
+        limit = [None] if layout.limited else []
+        flat = [g for group in gradients.slices for g in group]
+        return [*limit, *gradients.carries, *flat, *gradients.asked, *gradients.captured]
+
+    def _input_count(self) -> int:
+        slices = sum(len(group) for group in self.inputs.slices)
+        limit = 1 if self.layout.limited else 0
+        rest = len(self.inputs.asked) + len(self.inputs.captured)
+        return limit + len(self.inputs.carries) + slices + rest
+
+
+@loop.gradient(saves=("inputs", "outputs"))
+def _(c: Ctx) -> Grads:
+    return _Backward(c).build()
