@@ -15,8 +15,10 @@ from minigrad.nn.functional.convolution import *
 from minigrad.nn.functional.convolution_depthwise import *
 from minigrad.nn.functional.convolution_transposed import *
 from minigrad.nn.functional.cross_entropy_losses import *
+from minigrad.nn.functional.ctc import *
 from minigrad.nn.functional.divergences import *
 from minigrad.nn.functional.dropout import *
+from minigrad.nn.functional.embedding import *
 from minigrad.nn.functional.gates import *
 from minigrad.nn.functional.likelihood_losses import *
 from minigrad.nn.functional.noise import *

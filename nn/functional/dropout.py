@@ -20,6 +20,7 @@ from minigrad.nn.functional.dropout_masks import (
     when_training,
 )
 from minigrad.nn.functional.fitting import needs_rank
+from minigrad.nn.functional.windows import geometry_argument
 from minigrad.ops.basic import astype
 from minigrad.ops.elementwise import add, multiply
 from minigrad.ops.selection import where
@@ -136,13 +137,6 @@ def _dropout(
     return when_training(training, dropped, lambda: tensor)
 
 
-#: The axis of the channels and the rank, by data format.
-_FORMATS = {
-    **{"NWC": (-1, 3), "NHWC": (-1, 4), "NDHWC": (-1, 5)},
-    **{"NCW": (1, 3), "NCHW": (1, 4), "NCDHW": (1, 5)},
-}
-
-
 @primitive(
     "SpatialDropout",
     samples=lambda rng: [
@@ -194,13 +188,13 @@ def spatial_dropout(
     [[[2.0, 2.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0]]]
     """
     what, tensor = "spatial_dropout", tensor_of(x)
-    if data_format is not None and data_format not in _FORMATS:
-        names = ", ".join(_FORMATS)
-        raise ArgumentError(f"{what}: data_format must be one of {names}, got {data_format!r}")
     if tensor.shape is None:
         raise needs_rank(what)
     rank = len(tensor.shape)
-    channels, wanted = (-1, rank) if data_format is None else _FORMATS[data_format]
+    channels, wanted = -1, rank
+    if data_format is not None:
+        layout = geometry_argument(None, 1, "VALID", 1, data_format)
+        channels, wanted = (-1 if layout.channels_last else 1), layout.rank + 2
     if rank != wanted or rank < 2:
         raise ShapeError(
             f"{what}: expected x of rank {'at least 2' if data_format is None else wanted} "
