@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core.context import STATE, changed
+from minigrad.core.context import changed
+from minigrad.core.current_graph import get_default_graph
 from minigrad.core.tensor import Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentTypeError
@@ -32,9 +33,9 @@ class DryRun:
         """A variable of the graph of the moment, of the declared shape and dtype."""
         found = self._stand_ins.get(declared)
         if found is None:
-            graph = STATE.get().graph
-            assert graph is not None  # A dry run has made it the default.
-            with changed(graph=graph.root, control=(), tapes=(), log=None):
+            # A variable is not made in the body of a loop, but in the graph around it.
+            root = get_default_graph().root
+            with changed(graph=root, control=(), tapes=(), log=None):
                 zeros = Zeros()(declared.shape, declared.dtype)
                 found = Variable(zeros, trainable=declared.trainable, name="parameter")
             self._stand_ins[declared] = found

@@ -131,13 +131,12 @@ def _input(given: Any, dtype: DTypeLike) -> Tensor:
 
 def _graph(module: Module) -> tuple[Graph, AbstractContextManager[None]]:
     """A graph to build in, and what makes it forget."""
-    homes = {m._place.home for m in module.modules()} - {None}
+    homes = {home for m in module.modules() if (home := m._place.home) is not None}
     if not homes:
         return Graph("summary"), nullcontext()
     if len(homes) > 1:
         raise GraphError(f"the modules belong to {len(homes)} graphs, so nothing can call them all")
     (home,) = homes
-    assert home is not None  # For the type checker.
     return home, scratch(home)
 
 
