@@ -25,6 +25,7 @@ from minigrad.nn.functional.noise import *
 from minigrad.nn.functional.normalization import *
 from minigrad.nn.functional.penalties import *
 from minigrad.nn.functional.piecewise import *
+from minigrad.nn.functional.pooling import *
 from minigrad.nn.functional.positions import *
 from minigrad.nn.functional.rectifiers import *
 from minigrad.nn.functional.regression_losses import *

@@ -210,7 +210,7 @@ def convolve(xp: Any, x: Array, kernel: Array, plan: Layout) -> Array:
     padded = pad_sizes(xp, x, w)
     for offset, place in w.offsets():
         rows = grouped(xp, padded[(slice(None), *place)], plan.groups)
-        part = xp.matmul(rows, xp.moveaxis(_weights(xp, kernel, offset, plan), 1, 0))
+        part = product(xp, rows, xp.moveaxis(_weights(xp, kernel, offset, plan), 1, 0))
         total = part if total is None else total + part
     return ungrouped(xp, total, (x.shape[0], *w.places))  # type: ignore[arg-type]
 
@@ -221,7 +221,7 @@ def convolve_transposed(xp: Any, g: Array, kernel: Array, plan: Layout) -> Array
     up = upsample(xp, g, w)
     for offset, _ in w.offsets():
         rows = grouped(xp, shifted(up, w, offset), plan.groups)
-        part = xp.matmul(rows, xp.permute_dims(_weights(xp, kernel, offset, plan), (1, 2, 0)))
+        part = product(xp, rows, xp.permute_dims(_weights(xp, kernel, offset, plan), (1, 2, 0)))
         total = part if total is None else total + part
     return ungrouped(xp, total, (g.shape[0], *w.sizes))  # type: ignore[arg-type]
 
@@ -233,9 +233,18 @@ def kernel_gradient(xp: Any, x: Array, g: Array, plan: Layout) -> Array:
     upstream = grouped(xp, g, plan.groups)
     for _, place in w.offsets():
         rows = grouped(xp, padded[(slice(None), *place)], plan.groups)
-        part = xp.matmul(xp.matrix_transpose(rows), upstream)
+        if plan.inner == 1 < plan.groups:
+            part = xp.sum(rows * upstream, axis=1, keepdims=True)
+        else:
+            part = xp.matmul(xp.matrix_transpose(rows), upstream)
         parts.append(xp.moveaxis(part, 0, 1))
     made: Array = xp.stack(parts)
+    return made
+
+
+def product(xp: Any, a: Array, b: Array) -> Array:
+    """The matrix product; over one element it is plain multiplication, and that is faster."""
+    made: Array = a * b if a.shape[-1] == 1 else xp.matmul(a, b)
     return made
 
 
