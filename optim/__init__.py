@@ -24,5 +24,6 @@ from minigrad.optim.schedule_manual import *
 from minigrad.optim.schedules import *
 from minigrad.optim.sgd import *
 from minigrad.optim.slots import *
+from minigrad.optim.step import *
 
 mark_internal(__path__[0])

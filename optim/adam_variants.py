@@ -12,8 +12,8 @@ from minigrad.ops.powers import sqrt
 from minigrad.ops.selection import where
 from minigrad.optim.adam import Moments
 from minigrad.optim.arguments import Rate, nonnegative
-from minigrad.optim.optimizer import OptimizerOptions, Step, cast_to
 from minigrad.optim.slots import SlotSpec
+from minigrad.optim.step import OptimizerOptions, Step, cast_to
 
 __all__ = ["NAdam", "RAdam"]
 

@@ -9,8 +9,9 @@ from minigrad.core.variable import Variable
 from minigrad.ops.powers import sqrt, square
 from minigrad.ops.selection import maximum
 from minigrad.optim.arguments import Rate, flag, fraction, nonnegative
-from minigrad.optim.optimizer import Optimizer, OptimizerOptions, Step
+from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.slots import SlotSpec
+from minigrad.optim.step import OptimizerOptions, Step
 
 __all__ = ["AdaGrad", "Adadelta", "RMSprop"]
 

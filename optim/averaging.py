@@ -26,7 +26,6 @@ from minigrad.ops.logic import logical_and, logical_not
 from minigrad.ops.selection import minimum, where
 from minigrad.optim.arguments import Variables, count, flag, fraction, trainable_list
 from minigrad.optim.commit import Update, commit
-from minigrad.optim.optimizer import cast_to, choose
 from minigrad.optim.slots import (
     SlotSpec,
     SlotTable,
@@ -35,6 +34,7 @@ from minigrad.optim.slots import (
     read_state,
     start_value,
 )
+from minigrad.optim.step import cast_to, choose
 from minigrad.session import Session
 
 __all__ = ["ExponentialMovingAverage", "StochasticWeightAveraging", "WeightAverage"]

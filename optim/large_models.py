@@ -18,8 +18,9 @@ from minigrad.ops.signs import sign
 from minigrad.ops.statistics import mean
 from minigrad.optim.adam import Moments
 from minigrad.optim.arguments import Rate, fraction, nonnegative, positive
-from minigrad.optim.optimizer import Optimizer, OptimizerOptions, Step
+from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.slots import SlotSpec
+from minigrad.optim.step import OptimizerOptions, Step
 
 __all__ = ["Adafactor", "LAMB", "Lion"]
 

@@ -15,8 +15,8 @@ from minigrad.ops.logic import logical_and
 from minigrad.optim.arguments import count, positive
 from minigrad.optim.commit import Update
 from minigrad.optim.minimizer import Minimizer, Pairs
-from minigrad.optim.optimizer import choose
 from minigrad.optim.slots import SlotTable, start_value
+from minigrad.optim.step import choose
 
 __all__ = ["Lookahead"]
 

@@ -11,8 +11,9 @@ from minigrad.errors import ArgumentError
 from minigrad.ops.comparison import equal
 from minigrad.ops.updates import index_add
 from minigrad.optim.arguments import Rate, flag, fraction
-from minigrad.optim.optimizer import Optimizer, OptimizerOptions, Step, choose
+from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.slots import SlotSpec
+from minigrad.optim.step import OptimizerOptions, Step, choose
 
 __all__ = ["EWMomentum", "Momentum", "SGD"]
 

@@ -27,6 +27,21 @@ def test_minimize_in_a_graph_is_one_operation() -> None:
             np.testing.assert_array_equal(session.run(w), [0.5, 1.0])
 
 
+def test_minimize_works_on_the_default_graph_outside_of_any_with() -> None:
+    x = mg.placeholder("float64", ())
+    w = variable(1.0, "w")
+    train = optim.Adam(0.5).minimize(w * x)
+    mg.Session(graph=x.graph).run(train, {x: 3.0})  # type: ignore[attr-defined]
+    assert w.item() == pytest.approx(0.5)
+
+
+def test_a_function_that_builds_the_loss_gives_an_operation_in_a_graph() -> None:
+    with mg.Graph().as_default():
+        w = variable(1.0, "w")
+        train = optim.SGD(0.25).minimize(lambda: w * w, [w])
+        assert isinstance(train, mg.Operation)
+
+
 def test_minimize_in_eager_code_returns_the_loss_before_the_step() -> None:
     w = variable(3.0)
     loss = optim.SGD(0.5).minimize(lambda: w * w, [w])
@@ -104,7 +119,7 @@ def test_variables_that_the_loss_does_not_reach_are_named_in_a_warning() -> None
 def test_a_concrete_loss_is_refused_with_advice() -> None:
     w = variable(1.0)
     with pytest.raises(errors.ArgumentTypeError, match=r"function without arguments.*GradientTape"):
-        optim.SGD(0.1).minimize(w * 2.0, [w])  # type: ignore[call-overload]
+        optim.SGD(0.1).minimize(w * 2.0, [w])
 
 
 def test_compute_gradients_keeps_none_and_apply_gradients_leaves_it_out() -> None:
