@@ -10,7 +10,7 @@ ARGS ?=
 python := $(CURDIR)/$(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint style types layers docs bench package format clean tree
+.PHONY: help demo examples test lint style types layers docs bench package format clean tree
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -27,7 +27,7 @@ $(VENV)/.made: tools/venv.sh
 	@sh tools/venv.sh '$(VENV)' '$(PYTHON)'
 	@printf '%s\n' '$(CURDIR)' > $@
 
-installed := $(addprefix $(VENV)/.installed-,demo test dev)
+installed := $(addprefix $(VENV)/.installed-,demo examples test dev)
 
 $(installed): $(VENV)/.installed-%: pyproject.toml setup.py $(VENV)/.made
 	@echo "Installing minigrad[$*] into $(VENV)"
@@ -38,6 +38,10 @@ $(installed): $(VENV)/.installed-%: pyproject.toml setup.py $(VENV)/.made
 
 demo: $(VENV)/.installed-demo ## train a classifier of handwritten digits; draws its graph into out/
 	@"$(python)" examples/digits.py
+
+examples: $(VENV)/.installed-examples ## run the other examples: networks of all kinds, a minute each; pictures into out/
+	@for name in convnet batchnorm autoencoder char_lstm transformer; do \
+	    printf '\n=== examples/%s.py\n' "$$name"; "$(python)" "examples/$$name.py" || exit 1; done
 
 bench: $(VENV)/.installed-demo ## measure speed
 	@"$(python)" -m benchmarks $(ARGS)
