@@ -63,9 +63,7 @@ def _padding(what: str, index: Any, table: Tensor) -> int:
         Sample(np.array([[0, 2], [2, 1]]), rng.normal(size=(3, 2))),
         Sample(np.array([1, 2, 2]), rng.normal(size=(3, 2)), padding_index=0),
         Sample(1, rng.normal(size=(3, 2))).named("one"),
-        Sample(np.array([1, 1]), rng.normal(size=(2,)), padding_index=1).named(
-            "a table of numbers"
-        ),
+        Sample(np.array([1, 1]), rng.normal(size=(2,)), padding_index=0).named("rows of rank 0"),
         Sample(np.zeros((0,), np.int64), rng.normal(size=(3, 2))).named("none"),
         Sample(np.array([0, 1, 0]), _TABLE, padding_index=0)
         .expecting([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
