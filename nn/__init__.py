@@ -29,6 +29,7 @@ from minigrad.nn.functional.pooling import *
 from minigrad.nn.functional.positions import *
 from minigrad.nn.functional.rectifiers import *
 from minigrad.nn.functional.regression_losses import *
+from minigrad.nn.functional.resize import *
 from minigrad.nn.functional.response_normalization import *
 from minigrad.nn.functional.similarity_losses import *
 from minigrad.nn.functional.smooth import *
