@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from progress import Progress as Progress
 from sklearn.datasets import load_digits
-from tqdm import tqdm
 
 PIXELS = 64
 CLASSES = 10
@@ -68,30 +67,3 @@ def initial_weights(hidden: int, seed: int = 1) -> dict[str, NDArray[np.float32]
         "output/weights": he(hidden, CLASSES),
         "output/bias": np.zeros(CLASSES, np.float32),
     }
-
-
-class Progress:
-    """A progress bar in a terminal; elsewhere, such as in a log, now and then a line."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-        self.done = 0
-        self.bar = tqdm(
-            total=epochs, unit="epoch", desc="training", disable=not sys.stderr.isatty()
-        )
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
-
-    def epoch(self, losses: Sequence[float], dev_accuracy: float) -> None:
-        """One more epoch is over; shows the mean of the last losses and the accuracy."""
-        self.done += 1
-        loss = f"{np.mean(losses[-20:]):.4f}"
-        self.bar.update()
-        self.bar.set_postfix(loss=loss, dev=f"{dev_accuracy:.3f}")
-        every = max(1, self.epochs // 8)
-        if self.bar.disable and (self.done % every == 0 or self.done == self.epochs):
-            print(f"epoch {self.done:3d}  loss {loss}  dev accuracy {dev_accuracy:.3f}", flush=True)
