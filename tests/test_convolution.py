@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
 import minigrad.nn as nn
@@ -338,6 +338,23 @@ def test_float16_is_summed_in_float32_and_integers_become_float32() -> None:
     assert nn.conv1d([[[1], [2]]], [[[3]]]).dtype == "float32"
 
 
+def test_nothing_in_gives_nothing_out_or_zeros() -> None:
+    kernel = np.ones((2, 2, 3, 4))
+    assert nn.conv2d(np.ones((0, 5, 5, 3)), kernel).shape == (0, 4, 4, 4)
+    assert nn.conv2d(np.ones((1, 0, 5, 3)), kernel, padding="SAME").shape == (1, 0, 5, 4)
+    assert nn.conv2d_transpose(np.ones((0, 5, 5, 4)), kernel).shape == (0, 6, 6, 3)
+    assert nn.conv1d(np.ones((1, 2, 0)), np.ones((2, 0, 1))).tolist() == [[[0.0]]]
+    assert nn.conv1d_transpose(np.ones((1, 1, 0)), np.ones((2, 1, 0))).tolist() == [[[0.0], [0.0]]]
+    assert nn.depthwise_conv2d(np.ones((1, 2, 2, 0)), np.ones((2, 2, 0, 3))).shape == (1, 1, 1, 0)
+    with mg.GradientTape() as tape:
+        x, weights = mg.ones((0, 5, 5, 3)), mg.ones((2, 2, 3, 4))
+        tape.watch([x, weights])
+        y = nn.conv2d(x, weights)
+    dx, dk = tape.gradient(y, [x, weights])
+    assert dx.shape == (0, 5, 5, 3)
+    assert_array_equal(dk, np.zeros((2, 2, 3, 4)))
+
+
 @pytest.mark.parametrize(
     ("x", "kernel", "options", "expected"),
     [
@@ -390,6 +407,7 @@ REFUSED: list[Any] = [
     (IMAGE, (2, 4, 1), {}, ShapeError, r"kernel must have rank 4.*got shape \(2, 4, 1\)"),
     (IMAGE, (2, 2, 3, 1), {}, ShapeError, r"\(1, 4, 4, 4\).*4 channels.*\(2, 2, 3, 1\).*takes 3"),
     (IMAGE, (2, 2, 4, 2), {"groups": 2}, ShapeError, "groups=2 takes 8"),
+    (IMAGE, (2, 2, 1, 3), {"groups": 3}, ArgumentError, "groups=3 does not divide the 4 input"),
     (IMAGE, (2, 2, 1, 6), {"groups": 4}, ArgumentError, "groups=4 does not divide the 6 output"),
     (IMAGE, (5, 2, 4, 1), {}, ShapeError, "window of 5 does not fit an axis of length 4;"),
     (IMAGE, (3, 3, 4, 1), {"dilation": 3, "padding": 1}, ShapeError, "7 with dilation 3.*6 with"),

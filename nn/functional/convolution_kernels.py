@@ -48,6 +48,12 @@ def convolution_shape(x: Shape, kernel: Shape, groups: int | None, geometry: Geo
     kernel = (None,) * (rank + 2) if kernel is None else kernel
     batch, sizes, channels = geometry.split(x)
     taken, outputs = kernel_channels(kernel, groups)
+    for what, count in (("input", channels), ("output", outputs)):
+        if groups is not None and count is not None and count % groups:
+            raise ArgumentError(
+                f"groups={groups} does not divide the {count} {what} channels of an input of shape "
+                f"{show(x)} ({geometry.data_format}) and a kernel of shape {show(kernel)}"
+            )
     if None not in (channels, taken) and channels != taken:
         with_groups = " (depthwise)" if groups is None else f" with groups={groups}"
         raise ShapeError(
@@ -55,12 +61,6 @@ def convolution_shape(x: Shape, kernel: Shape, groups: int | None, geometry: Geo
             f"kernel of shape {show(kernel)}{with_groups} takes {taken}; the kernel's "
             f"second-to-last dimension must be {channels // (groups or 1)}"
         )
-    for what, count in (("input", channels), ("output", outputs)):
-        if groups is not None and count is not None and count % groups:
-            raise ArgumentError(
-                f"groups={groups} does not divide the {count} {what} channels of an input of shape "
-                f"{show(x)} ({geometry.data_format}) and a kernel of shape {show(kernel)}"
-            )
     return geometry.join(batch, places(sizes, kernel[:rank], geometry), outputs)
 
 
@@ -189,10 +189,9 @@ def _smallest(
 # -- kernels ----------------------------------------------------------------------------------
 
 
-def grouped(xp: Any, x: Array, groups: int) -> Array:
-    """An array ``(..., channels)`` as ``(groups, rows, channels // groups)``."""
+def grouped(xp: Any, x: Array, groups: int, channels: int) -> Array:
+    """An array ``(..., groups * channels)`` as ``(groups, rows, channels)``."""
     rows = math.prod(x.shape[:-1])
-    channels = x.shape[-1] // max(groups, 1)
     made: Array = xp.moveaxis(xp.reshape(x, (rows, groups, channels)), 1, 0)
     return made
 
@@ -209,7 +208,7 @@ def convolve(xp: Any, x: Array, kernel: Array, plan: Layout) -> Array:
     w, total = plan.windows, None
     padded = pad_sizes(xp, x, w)
     for offset, place in w.offsets():
-        rows = grouped(xp, padded[(slice(None), *place)], plan.groups)
+        rows = grouped(xp, padded[(slice(None), *place)], plan.groups, plan.inner)
         part = product(xp, rows, xp.moveaxis(_weights(xp, kernel, offset, plan), 1, 0))
         total = part if total is None else total + part
     return ungrouped(xp, total, (x.shape[0], *w.places))  # type: ignore[arg-type]
@@ -220,7 +219,7 @@ def convolve_transposed(xp: Any, g: Array, kernel: Array, plan: Layout) -> Array
     w, total = plan.windows, None
     up = upsample(xp, g, w)
     for offset, _ in w.offsets():
-        rows = grouped(xp, shifted(up, w, offset), plan.groups)
+        rows = grouped(xp, shifted(up, w, offset), plan.groups, plan.outer)
         part = product(xp, rows, xp.permute_dims(_weights(xp, kernel, offset, plan), (1, 2, 0)))
         total = part if total is None else total + part
     return ungrouped(xp, total, (g.shape[0], *w.sizes))  # type: ignore[arg-type]
@@ -230,9 +229,9 @@ def kernel_gradient(xp: Any, x: Array, g: Array, plan: Layout) -> Array:
     """The input's elements times the output's: the adjoint of `convolve` in the kernel."""
     w, parts = plan.windows, []
     padded = pad_sizes(xp, x, w)
-    upstream = grouped(xp, g, plan.groups)
+    upstream = grouped(xp, g, plan.groups, plan.outer)
     for _, place in w.offsets():
-        rows = grouped(xp, padded[(slice(None), *place)], plan.groups)
+        rows = grouped(xp, padded[(slice(None), *place)], plan.groups, plan.inner)
         if plan.inner == 1 < plan.groups:
             part = xp.sum(rows * upstream, axis=1, keepdims=True)
         else:

@@ -93,7 +93,7 @@ def _spread_wide(g: Array, kernel: Array, plan: Layout) -> Array:
     """Add each element of the windows to its place, by one product an element."""
     w, batch = plan.windows, g.shape[0]
     spread = np.zeros((batch, *w.padded, plan.groups * plan.inner), g.dtype)
-    rows = generic.grouped(np, g, plan.groups)
+    rows = generic.grouped(np, g, plan.groups, plan.outer)
     weights = kernel.reshape(*w.window, plan.inner, plan.groups, plan.outer)
     for offset, place in w.offsets():
         part = generic.product(np, rows, weights[offset].transpose(1, 2, 0))

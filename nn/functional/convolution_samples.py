@@ -42,7 +42,7 @@ ERRORS = [
     Fails(ShapeError, "must have rank 4", np.ones((1, 3, 2)), np.ones((2, 2, 2, 1))),
     Fails(ShapeError, "kernel must have rank 3", np.ones((1, 3, 2)), np.ones((2, 2)), **_WIDE),
     Fails(ShapeError, "3 channels.* takes 2", np.ones((1, 3, 3)), np.ones((2, 2, 1)), **_WIDE),
-    Fails(ShapeError, "takes 4", np.ones((1, 3, 3)), np.ones((2, 2, 2)), groups=2, **_WIDE),
+    Fails(ShapeError, "takes 4", np.ones((1, 3, 2)), np.ones((2, 2, 2)), groups=2, **_WIDE),
     Fails(ShapeError, "does not fit", np.ones((1, 3, 1)), np.ones((2, 1, 1)), dilation=3, **_WIDE),
     Fails(ShapeError, "at least one", np.ones((1, 3, 1)), np.ones((0, 1, 1)), **_WIDE),
     Fails(ArgumentError, "not divide", np.ones((1, 3, 4)), np.ones((1, 2, 3)), groups=2, **_WIDE),
