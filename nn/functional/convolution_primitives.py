@@ -16,7 +16,7 @@ from minigrad.core.bind import bind
 from minigrad.core.primitive import primitive
 from minigrad.core.rules import Ctx, Grads
 from minigrad.core.tensor import Array, Tensor, TensorLike
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ShapeError
 from minigrad.nn.functional import convolution_kernels as generic
 from minigrad.nn.functional import convolution_numpy as fast
 from minigrad.nn.functional.convolution_kernels import (
@@ -38,6 +38,7 @@ from minigrad.nn.functional.windows import (
     Ints,
     Padding,
     PaddingLike,
+    check_output_padding,
     convolution_attributes,
     from_channels_last,
     per_axis,
@@ -207,23 +208,9 @@ def convolution_transpose(
     extra = per_axis(output_padding, len(attrs["stride"]), "output_padding", least=0)
     sizes, given = (None, None) if output_shape is None else sizes_argument(output_shape)
     if any(extra):
-        _check_output_padding(extra, attrs, output_shape)
+        check_output_padding(extra, attrs, output_shape)
     operands = (x, kernel, like, given)
     return bind(convolution_transpose, *operands, **attrs, output_padding=extra, sizes=sizes)
-
-
-def _check_output_padding(extra: Ints, attrs: dict[str, Any], output_shape: Any) -> None:
-    if output_shape is not None:
-        raise ArgumentError("output_padding and output_shape both set the size; not both")
-    if attrs["padding"] == "SAME":
-        raise ArgumentError(
-            "padding='SAME' gives stride times the size, without output_padding; for another "
-            "size use output_shape"
-        )
-    if any(e >= s for e, s in zip(extra, attrs["stride"], strict=True)):
-        raise ArgumentError(
-            f"output_padding must be below the stride, got {extra} and {attrs['stride']}"
-        )
 
 
 def _transpose(

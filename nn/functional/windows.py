@@ -161,6 +161,21 @@ def convolution_attributes(
     return {**geometry._asdict(), "groups": groups_argument(groups)}
 
 
+def check_output_padding(extra: Ints, attrs: dict[str, Any], output_shape: Any) -> None:
+    """Raise `ArgumentError` where `output_padding` is too large, or does not count."""
+    if output_shape is not None:
+        raise ArgumentError("output_padding and output_shape both set the size; not both")
+    if attrs["padding"] == "SAME":
+        raise ArgumentError(
+            "padding='SAME' gives stride times the size, without output_padding; for another "
+            "size use output_shape"
+        )
+    if any(e >= s for e, s in zip(extra, attrs["stride"], strict=True)):
+        raise ArgumentError(
+            f"output_padding must be below the stride, got {extra} and {attrs['stride']}"
+        )
+
+
 # -- sizes along one axis ---------------------------------------------------------------------
 
 
