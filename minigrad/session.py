@@ -48,7 +48,8 @@ class Session:
 
     Args:
         graph: the graph; by default the default graph.
-        executor: ``"reference"``, which computes node by node.
+        executor: ``"numpy"``, which computes node by node; or ``"reference"``, the same with the
+            plainest kernel of each op: the first thing to try when a result looks odd.
         check_numerics: stop at the first node that makes a NaN or an infinity, and name it.
 
     Used as a context manager it makes its graph the default, and closes at the end.
@@ -65,16 +66,16 @@ class Session:
         self,
         graph: Graph | None = None,
         *,
-        executor: Literal["reference"] = "reference",
+        executor: Literal["numpy", "reference"] = "numpy",
         check_numerics: bool = False,
     ) -> None:
-        if executor != "reference":
-            raise ArgumentError(f"executor must be 'reference', got {executor!r}")
+        if executor not in ("numpy", "reference"):
+            raise ArgumentError(f"executor must be 'numpy' or 'reference', got {executor!r}")
         if graph is not None and not isinstance(graph, Graph):
             raise ArgumentTypeError(f"a session runs a Graph, got {graph!r}")
         self.graph = graph or get_default_graph()
         self.executor = executor
-        self.check_numerics = check_numerics
+        self._way = reference.Way(executor == "reference", check_numerics)
         self._store = Store()
         self._plans: dict[tuple[Any, ...], tuple[Plan, Any]] = {}
         self._closed = False
@@ -285,7 +286,7 @@ class Session:
     def _execute(
         self, plan: Plan, feeds: dict[SymbolicTensor, Array], transaction: Transaction
     ) -> list[Array]:
-        return reference.execute(plan, feeds, transaction, check_numerics=self.check_numerics)
+        return reference.execute(plan, feeds, transaction, self._way)
 
 
 def get_default_session() -> Session | None:

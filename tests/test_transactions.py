@@ -69,6 +69,14 @@ def test_a_failure_at_any_node_leaves_all_variables_as_before() -> None:
                 self.primitive.compute(*args, **kwargs)
                 raise RuntimeError("injected")
 
+            @property
+            def numpy(self) -> Any:
+                return None if self.primitive.numpy is None else self._numpy
+
+            def _numpy(self, *args: Any, **kwargs: Any) -> Any:
+                self.primitive.numpy(*args, **kwargs)
+                raise RuntimeError("injected")
+
         op.primitive = Failing(original)  # type: ignore[assignment]
         try:
             step.run()

@@ -1,12 +1,13 @@
 """The reference executor: one node after the other, by the generic kernels. The oracle.
 
-It is kept simple on purpose: every other executor is tested against it.
+It is kept simple on purpose: every other executor is tested against it. The same loop with the
+kernels that NumPy computes faster, where a primitive names one, is what a session uses by default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,6 +68,21 @@ class Iterations:
         self._transaction.write(cell, value)
 
 
+class Way(NamedTuple):
+    """How to run.
+
+    Attributes:
+        generic: use the generic kernels alone, not those for NumPy beside them.
+        check_numerics: stop at the first NaN or infinity.
+    """
+
+    generic: bool = True
+    check_numerics: bool = False
+
+
+GENERIC = Way()
+
+
 class Runner:
     """What the kernel of a branch or loop runs its bodies with.
 
@@ -74,16 +90,16 @@ class Runner:
         wanted: which of the kernel's outputs are read; the others may be anything.
     """
 
-    __slots__ = ("_check_numerics", "_transaction", "wanted")
+    __slots__ = ("_transaction", "_way", "wanted")
 
-    def __init__(self, transaction: Any, wanted: tuple[bool, ...], check_numerics: bool) -> None:
+    def __init__(self, transaction: Any, wanted: tuple[bool, ...], way: Way = GENERIC) -> None:
         self._transaction = transaction
-        self._check_numerics = check_numerics
+        self._way = way
         self.wanted = wanted
 
     def looping(self) -> Runner:
         """A runner for the iterations of one loop."""
-        return Runner(Iterations(self._transaction), self.wanted, self._check_numerics)
+        return Runner(Iterations(self._transaction), self.wanted, self._way)
 
     def next_iteration(self) -> None:
         """Let reads see what was assigned until now. Only of a `looping` runner."""
@@ -101,15 +117,14 @@ class Runner:
         if plan is None:
             plan = body.plans[outputs] = Plan(body, outputs, body.targets, body.inputs)
         feeds = dict(zip(body.inputs, inputs, strict=True))
-        return execute(plan, feeds, self._transaction, check_numerics=self._check_numerics)
+        return execute(plan, feeds, self._transaction, self._way)
 
 
 def execute(
     plan: Plan,
     feeds: Mapping[SymbolicTensor, Array],
     transaction: Transaction | Iterations,
-    *,
-    check_numerics: bool = False,
+    way: Way = GENERIC,
 ) -> list[Array]:
     """Run a plan's steps; the values of its fetches.
 
@@ -125,13 +140,15 @@ def execute(
             kernel: Any = primitive.compute
             try:
                 if primitive.has_bodies:
-                    runner = Runner(transaction, plan.wanted[op], check_numerics)
+                    runner = Runner(transaction, plan.wanted[op], way)
                     made = kernel(np, runner, *inputs, **op.attrs)
                 elif primitive.stateful:
                     ordered = primitive.effect != "read" or op in plan.staged_reads
                     made = kernel(np, transaction if ordered else at_start, *inputs, **op.attrs)
-                else:
+                elif way.generic or primitive.numpy is None:
                     made = kernel(np, *inputs, **op.attrs)
+                else:
+                    made = primitive.numpy(*inputs, **op.attrs)
             except Exception as error:
                 if isinstance(error, MinigradError):
                     raise node_error(op, inputs, error) from error
@@ -144,7 +161,7 @@ def execute(
             for t, value in zip(op.outputs, made, strict=True):
                 if t not in feeds:
                     values[t] = value if type(value) is np.ndarray else np.asarray(value)
-            if check_numerics:
+            if way.check_numerics:
                 _check_numerics(op, inputs, [values[t] for t in op.outputs])
             for t in done:
                 values.pop(t, None)

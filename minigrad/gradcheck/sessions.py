@@ -352,7 +352,7 @@ def _run(
             kernel: Any = op.primitive.compute
             try:
                 if op.primitive.has_bodies:
-                    runner = Runner(transaction, (True,) * len(op.outputs), check_numerics=False)
+                    runner = Runner(transaction, (True,) * len(op.outputs))
                     made = kernel(np, runner, *inputs, **op.attrs)
                 elif op.primitive.stateful:
                     ordered = op.primitive.effect != "read" or op in plan.staged_reads
