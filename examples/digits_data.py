@@ -29,17 +29,23 @@ class Digits(NamedTuple):
     test: Split
 
 
-def load(seed: int = 0) -> Digits:
-    """Shuffle, split 70/15/15, and normalise with the training set's mean and deviation."""
+def load(seed: int = 0, *, standardise: bool = True) -> Digits:
+    """Shuffle, split 70/15/15, and normalise with the training set's mean and deviation.
+
+    With standardise=False, pixels are left as they are: from 0, which is paper, to 1, which is ink.
+    """
     bunch = load_digits()
     order = np.random.default_rng(seed).permutation(len(bunch.target))
     images = bunch.data[order].astype(np.float32)
     labels = bunch.target[order].astype(np.int64)
     first, second = int(0.7 * len(order)), int(0.85 * len(order))
-    mean = images[:first].mean(axis=0)
-    # Pixels that are the same in every training image would be divided by zero.
-    deviation = np.maximum(images[:first].std(axis=0), 1e-3)
-    images = np.clip((images - mean) / deviation, -5.0, 5.0)
+    if standardise:
+        mean = images[:first].mean(axis=0)
+        # Pixels that are the same in every training image would be divided by zero.
+        deviation = np.maximum(images[:first].std(axis=0), 1e-3)
+        images = np.clip((images - mean) / deviation, -5.0, 5.0)
+    else:
+        images = images / images.dtype.type(16)
     parts = [slice(0, first), slice(first, second), slice(second, None)]
     return Digits(*[Split(images[part], labels[part]) for part in parts])
 

@@ -71,7 +71,9 @@ def images(path: Path, rows: Mapping[str, Any], *, title: str) -> Path:
     """
     columns = max(len(row) for row in rows.values())
     size = (0.7 * columns + 1.2, 0.8 * len(rows) + 0.5)
-    figure, grid = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
+    figure, grid = plt.subplots(
+        len(rows), columns, figsize=size, squeeze=False, layout="compressed"
+    )
     for axes in grid.flat:
         axes.set_axis_off()
     for line, (name, row) in zip(grid, rows.items(), strict=True):
