@@ -171,6 +171,8 @@ def test_a_session_gives_what_eager_code_gives(
     with mg.Session(graph=graph) as session:
         got = session.run(fetches, dict(zip(inputs, arrays, strict=True)))
         called = session.make_callable(fetches, inputs)(*arrays)
+    with mg.Session(graph=graph, executor="reference") as session:
+        oracle = session.run(fetches, dict(zip(inputs, arrays, strict=True)))
 
     loaded = mg.Graph.from_dict(json.loads(json.dumps(graph.to_dict())))
     assert str(loaded).splitlines()[1:] == str(graph).splitlines()[1:]
@@ -178,8 +180,9 @@ def test_a_session_gives_what_eager_code_gives(
         feeds = {x.name: a for x, a in zip(inputs, arrays, strict=True)}
         twin = session.run([f.name for f in fetches], feeds)
 
-    for g, c, t, e in zip(got, called, twin, expected, strict=True):
+    for g, c, t, o, e in zip(got, called, twin, oracle, expected, strict=True):
         np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(o, g, rtol=1e-12, atol=1e-14)
         np.testing.assert_array_equal(c, g)
         np.testing.assert_array_equal(t, g)
 
