@@ -35,10 +35,18 @@ from minigrad.nn.functional.similarity_losses import *
 from minigrad.nn.functional.smooth import *
 from minigrad.nn.functional.softmax import *
 from minigrad.nn.functional.standardizing import *
+from minigrad.nn.modules.batch_normalization import *
 from minigrad.nn.modules.containers import *
+from minigrad.nn.modules.convolution import *
+from minigrad.nn.modules.convolution_depthwise import *
+from minigrad.nn.modules.convolution_transposed import *
+from minigrad.nn.modules.dropout import *
 from minigrad.nn.modules.embedding import *
 from minigrad.nn.modules.linear import *
 from minigrad.nn.modules.module import *
+from minigrad.nn.modules.normalization import *
+from minigrad.nn.modules.pooling import *
+from minigrad.nn.modules.resizing import *
 from minigrad.nn.modules.simple import *
 from minigrad.nn.modules.summary import *
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.control_flow.branches import cond
 from minigrad.core.bind import bind, tensor_of
 from minigrad.core.generator import Generator
 from minigrad.core.primitive import primitive
@@ -30,7 +31,7 @@ __all__: list[str] = []
 
 
 def when_training(training: Any, a: Callable[[], Tensor], b: Callable[[], Tensor]) -> Tensor:
-    """What `a` makes where `training` holds, what `b` makes where it does not.
+    """What `a` makes where `training` holds, what `b` makes where it does not; only one runs.
 
     Raises:
         ArgumentTypeError: `training` is neither a bool nor a boolean scalar tensor.
@@ -43,9 +44,8 @@ def when_training(training: Any, a: Callable[[], Tensor], b: Callable[[], Tensor
         raise ArgumentTypeError(
             f"training must be True, False or a boolean scalar tensor, got {training!r}"
         )
-    if isinstance(decided, ConcreteTensor):
-        return a() if decided._value else b()
-    return where(decided, a(), b())
+    made: Tensor = cond(decided, a, b)
+    return made
 
 
 def real_operand(what: str, x: TensorLike) -> Tensor:
