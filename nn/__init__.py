@@ -28,7 +28,6 @@ from minigrad.nn.functional.piecewise import *
 from minigrad.nn.functional.pooling import *
 from minigrad.nn.functional.positions import *
 from minigrad.nn.functional.rectifiers import *
-from minigrad.nn.functional.recurrent import *
 from minigrad.nn.functional.regression_losses import *
 from minigrad.nn.functional.resize import *
 from minigrad.nn.functional.response_normalization import *
@@ -36,6 +35,7 @@ from minigrad.nn.functional.similarity_losses import *
 from minigrad.nn.functional.smooth import *
 from minigrad.nn.functional.softmax import *
 from minigrad.nn.functional.standardizing import *
+from minigrad.nn.modules.attention import *
 from minigrad.nn.modules.batch_normalization import *
 from minigrad.nn.modules.containers import *
 from minigrad.nn.modules.convolution import *
@@ -47,11 +47,12 @@ from minigrad.nn.modules.linear import *
 from minigrad.nn.modules.module import *
 from minigrad.nn.modules.normalization import *
 from minigrad.nn.modules.pooling import *
-from minigrad.nn.modules.recurrent import *
-from minigrad.nn.modules.recurrent_cells import *
+from minigrad.nn.modules.positions import *
 from minigrad.nn.modules.resizing import *
 from minigrad.nn.modules.simple import *
 from minigrad.nn.modules.summary import *
+from minigrad.nn.modules.transformer import *
+from minigrad.nn.modules.transformer_stacks import *
 
 mark_internal(__path__[0])
 registry.verify()
