@@ -28,6 +28,7 @@ from minigrad.nn.functional.piecewise import *
 from minigrad.nn.functional.pooling import *
 from minigrad.nn.functional.positions import *
 from minigrad.nn.functional.rectifiers import *
+from minigrad.nn.functional.recurrent import *
 from minigrad.nn.functional.regression_losses import *
 from minigrad.nn.functional.resize import *
 from minigrad.nn.functional.response_normalization import *
@@ -48,6 +49,8 @@ from minigrad.nn.modules.module import *
 from minigrad.nn.modules.normalization import *
 from minigrad.nn.modules.pooling import *
 from minigrad.nn.modules.positions import *
+from minigrad.nn.modules.recurrent import *
+from minigrad.nn.modules.recurrent_cells import *
 from minigrad.nn.modules.resizing import *
 from minigrad.nn.modules.simple import *
 from minigrad.nn.modules.summary import *
