@@ -35,7 +35,48 @@ def curves(
         y: what the numbers are.
         log: a logarithmic scale.
     """
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    return panels(path, {"": series}, title=title, x=x, y=y, log=log)
+
+
+def panels(
+    path: Path,
+    diagrams: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    title: str,
+    x: str = "step",
+    y: str = "loss",
+    log: bool = False,
+) -> Path:
+    """Draw several diagrams like that of `curves` side by side, with the same scales.
+
+    Args:
+        path: the file, whose ending says the format: .svg or .png.
+        diagrams: for each diagram, by its name, some series of numbers by their names.
+        title: stands above all of it.
+        x: what is counted from left to right.
+        y: what the numbers are.
+        log: a logarithmic scale.
+    """
+    figure, grid = plt.subplots(
+        *(1, len(diagrams)),
+        figsize=(2 + 5 * len(diagrams), 4),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, (name, series) in zip(grid[0], diagrams.items(), strict=True):
+        _draw(axes, series)
+        axes.set(title=name, xlabel=x, yscale="log" if log else "linear")
+        axes.grid(alpha=0.3)
+        if len(series) > 1:
+            axes.legend()
+    grid[0, 0].set_ylabel(y)
+    figure.suptitle(title)
+    return _save(figure, path)
+
+
+def _draw(axes: Any, series: Mapping[str, Sequence[float]]) -> None:
     for name, values in series.items():
         numbers = np.asarray(values, float)
         steps = np.arange(1, len(numbers) + 1)
@@ -44,11 +85,6 @@ def curves(
             continue
         (line,) = axes.plot(steps, smoothed(numbers), label=name)
         axes.plot(steps, numbers, color=line.get_color(), alpha=0.2, linewidth=0.6, zorder=1)
-    axes.set(title=title, xlabel=x, ylabel=y, yscale="log" if log else "linear")
-    axes.grid(alpha=0.3)
-    if len(series) > 1:
-        axes.legend()
-    return _save(figure, path)
 
 
 def smoothed(values: Any) -> Any:
