@@ -1,12 +1,9 @@
 """Neural networks: functions, modules that own parameters, and initializers.
-
 The folder is `nn/`; the import name is `minigrad.nn`.
 """
-
 from minigrad.core import registry
 from minigrad.core.origin import mark_internal
 from minigrad.nn import initializers as initializers
-
 # Every module lists its public names in its own `__all__`.
 from minigrad.nn.functional.attention import *
 from minigrad.nn.functional.batch_normalization import *
@@ -36,8 +33,12 @@ from minigrad.nn.functional.similarity_losses import *
 from minigrad.nn.functional.smooth import *
 from minigrad.nn.functional.softmax import *
 from minigrad.nn.functional.standardizing import *
+from minigrad.nn.modules.activations import *
+from minigrad.nn.modules.activations_along_axes import *
+from minigrad.nn.modules.activations_with_options import *
 from minigrad.nn.modules.attention import *
 from minigrad.nn.modules.batch_normalization import *
+from minigrad.nn.modules.classification_losses import *
 from minigrad.nn.modules.containers import *
 from minigrad.nn.modules.convolution import *
 from minigrad.nn.modules.convolution_depthwise import *
@@ -45,6 +46,7 @@ from minigrad.nn.modules.convolution_transposed import *
 from minigrad.nn.modules.dropout import *
 from minigrad.nn.modules.embedding import *
 from minigrad.nn.modules.linear import *
+from minigrad.nn.modules.losses import *
 from minigrad.nn.modules.module import *
 from minigrad.nn.modules.normalization import *
 from minigrad.nn.modules.pooling import *
@@ -56,6 +58,5 @@ from minigrad.nn.modules.simple import *
 from minigrad.nn.modules.summary import *
 from minigrad.nn.modules.transformer import *
 from minigrad.nn.modules.transformer_stacks import *
-
 mark_internal(__path__[0])
 registry.verify()
