@@ -1,9 +1,12 @@
 """Neural networks: functions, modules that own parameters, and initializers.
+
 The folder is `nn/`; the import name is `minigrad.nn`.
 """
+
 from minigrad.core import registry
 from minigrad.core.origin import mark_internal
 from minigrad.nn import initializers as initializers
+
 # Every module lists its public names in its own `__all__`.
 from minigrad.nn.functional.attention import *
 from minigrad.nn.functional.batch_normalization import *
@@ -58,5 +61,6 @@ from minigrad.nn.modules.simple import *
 from minigrad.nn.modules.summary import *
 from minigrad.nn.modules.transformer import *
 from minigrad.nn.modules.transformer_stacks import *
+
 mark_internal(__path__[0])
 registry.verify()
