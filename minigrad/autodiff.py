@@ -89,21 +89,56 @@ def gradients(
     keys: list[list[Any]] = []
     for x in sources:
         if isinstance(x, Variable):
-            keys.append(list(graph.reads_of(x)) or [x])
+            keys.append(list(graph.root.reads_of(x)) or [x])
         elif isinstance(x, SymbolicTensor):
-            keys.append([graph.bring(x)])
+            graph.bring(x)  # Checks that it can be one.
+            keys.append([x])
         else:
             raise ArgumentTypeError(
                 f"mg.gradients differentiates for symbolic tensors and variables, got {x!r}"
             )
         check_differentiable(x, "x")
-    nodes = ancestors([y for y in targets if isinstance(y, SymbolicTensor)])
     with in_graph(graph), name_scope("gradients"):
         seeds = seed(targets, grad_ys)
-        found = backward(nodes, seeds, [k for group in keys for k in group])
+        found = _outwards(graph, seeds, [k for group in keys for k in group])
         return [
             collect(found, group, x, unconnected) for group, x in zip(keys, sources, strict=True)
         ]
+
+
+def _outwards(
+    graph: Graph, seeds: list[tuple[Tensor, Gradient]], sources: list[Any]
+) -> dict[Any, Gradient]:
+    """Walk back through a graph; from the body of a branch or loop, on through those around it.
+
+    What the body captures may depend on the sources outside. The gradient is the body's all the
+    same: it is a value of one run of the body.
+    """
+    levels: list[tuple[list[Operation], dict[SymbolicTensor, SymbolicTensor]]] = []
+    targets = [t for t, _ in seeds if isinstance(t, SymbolicTensor)]
+    around: Graph | None = graph
+    while around is not None:
+        nodes = ancestors(targets)
+        inputs = {op.outputs[0] for op in nodes if op.type == "Placeholder"}
+        captured = {t: source for source, t in around.outside().items() if t in inputs}
+        levels.append((nodes, captured))
+        targets, around = list(captured.values()), around.outer
+    # From the outermost graph inwards: through which captured tensors do the sources show?
+    live = set(sources)
+    for nodes, captured in reversed(levels):
+        live.update(t for t, source in captured.items() if source in live)
+        for op in nodes:
+            if any(t in live for t in op.inputs):
+                live.update(op.outputs)
+    found: dict[Any, Gradient] = {}
+    for nodes, captured in levels:
+        through = [t for t in captured if t in live]
+        made = backward(nodes, seeds, [*sources, *through])
+        found.update({key: g for key, g in made.items() if key not in captured})
+        seeds = [(captured[t], made[t]) for t in through if t in made]
+        if not seeds:
+            break
+    return found
 
 
 def _as_list(value: Any) -> list[Any]:

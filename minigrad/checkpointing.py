@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.autodiff import backward, dense
 from minigrad.core.bind import tensor_of
-from minigrad.core.context import STATE, changed, in_graph
+from minigrad.core.context import STATE, changed, in_graph, innermost
 from minigrad.core.current_graph import control_dependencies, graph_of_arguments
 from minigrad.core.graph import Graph
 from minigrad.core.operation import SymbolicTensor
@@ -109,15 +109,17 @@ def _lazy(function: Callable[..., Any], args: Sequence[Any], graph: Graph) -> An
     mine = log.since(position)
 
     def rule(*upstream: Tensor) -> list[Any]:
-        with graph.lock:
+        # The gradient of what the body of a loop has captured is built in the body.
+        place = innermost(graph)
+        with place.lock:
             # Copies that wait for the upstream gradient keep the second evaluation late.
             with control_dependencies(upstream):
                 fresh = [identity(t) for t in flat]
-            begin = len(graph)
+            begin = len(place)
             with changed(log=mine.replay()):
                 again = function(*unflatten(args, fresh))
-            nodes = graph.get_operations()[begin:]
-        sources = [*fresh, *captured]
+            nodes = place.get_operations()[begin:]
+        sources = [*fresh, *[place.bring(t) for t in captured]]
         found = backward(nodes, list(zip(flatten(again), upstream, strict=True)), sources)
         return [dense(found[t]) if t in found else None for t in sources]
 

@@ -59,7 +59,7 @@ def to_dict(graph: Graph) -> dict[str, Any]:
         "nodes": nodes,
         "effects": _effects(graph, graph.get_operations()),
         "collections": {
-            key: [made for m in members if (made := _member(m, owners)) is not None]
+            key: [made for m in members if (made := _member(m, graph, owners)) is not None]
             for key, members in graph.collections().items()
         },
         "state": list(owners.state.values()),  # Last, because all the others add to it.
@@ -79,13 +79,13 @@ class _Written:
         self.bodies: dict[int, Body] = {}
 
 
-def _member(value: Any, owners: _Written) -> list[Any] | None:
-    """A member of a collection, where it is part of the graph."""
+def _member(value: Any, graph: Graph, owners: _Written) -> list[Any] | None:
+    """A member of a collection, where it is part of the graph, and not of a body."""
     if isinstance(value, Variable):
         return ["variable", _encode_owner(value, owners)]
-    if isinstance(value, SymbolicTensor):
+    if isinstance(value, SymbolicTensor) and value.graph is graph:
         return ["tensor", value.name]
-    if isinstance(value, Operation):
+    if isinstance(value, Operation) and value.graph is graph:
         return ["operation", value.name]
     return None
 
@@ -162,7 +162,7 @@ def _encode_owner(value: StateOwner, owners: _Written) -> int:
 
 def _encode_body(body: Body, owners: _Written) -> dict[str, Any]:
     """The body of a branch or loop: its nodes, and which of them are inputs and outputs."""
-    key = id(body)
+    key = id(body.home)
     if key in owners.bodies:
         return {"$": "body", "key": key}
     owners.bodies[key] = body

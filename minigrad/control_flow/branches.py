@@ -11,14 +11,14 @@ from minigrad.control_flow.case import case
 from minigrad.control_flow.tracing import Traced, check_structure
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE
-from minigrad.core.current_graph import name_scope
+from minigrad.core.current_graph import control_dependencies, name_scope
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.dtypes import DType, bool_, default_dtype, int32, promote_types
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
-from minigrad.nest import unflatten
+from minigrad.nest import is_nest, unflatten
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import equal
 from minigrad.ops.elementwise import subtract
@@ -191,13 +191,29 @@ def _build(index: Tensor, functions: Mapping[str, Callable[[], Any]]) -> Any:
     for t in traced:
         leaves = [leaf for leaf, v in zip(t.leaves, valued, strict=True) if v]
         outputs = t.tensors(dtypes, leaves)
-        targets = [leaf for leaf in t.leaves if isinstance(leaf, Operation)]
-        t.body.close(outputs, targets)
+        done = [_operation(leaf) for leaf, v in zip(t.leaves, valued, strict=True) if not v]
+        t.body.close(outputs, [op for op in done if op is not None])
     captured = [source for t in traced for source in t.body.captured]
-    with graph.lock:
+    waits = [op for t in traced for op in t.body.waits]
+    with graph.lock, control_dependencies(waits):
         made = iter(case(index, *captured, branches=tuple(t.body for t in traced)))
         node = graph.get_operations()[-1]
-    return unflatten(first.result, [next(made) if v else node for v in valued])
+    # A None in a nest is one of the results; one alone stands for an operation.
+    alone = not is_nest(first.result)
+    return unflatten(
+        first.result,
+        [
+            next(made) if v else node if alone or any(x is not None for x in column) else None
+            for v, column in zip(valued, columns, strict=True)
+        ],
+    )
+
+
+def _operation(leaf: Any) -> Operation | None:
+    """What a branch does for a result that has no value."""
+    if isinstance(leaf, SymbolicTensor):
+        return leaf.op
+    return leaf if isinstance(leaf, Operation) else None
 
 
 def _dtype(traced: Sequence[Traced], column: Sequence[Any]) -> DType:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from minigrad.core.bind import apply, replayed, tensor_of
 from minigrad.core.body import Body
-from minigrad.core.context import changed
+from minigrad.core.context import STATE, changed
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.tensor import Tensor
 from minigrad.errors import GraphError
@@ -59,6 +59,8 @@ def compute(
         attrs = body.attrs_of(op)
         if op.type == "CustomGradient":
             attrs = attrs | {"rule": _rule(body, op, values)}
+        elif op.primitive.has_bodies:
+            attrs = _moved(attrs, _look_up(body, values, given))
         with changed(origin=op):
             if op.outputs and op.outputs[0] in given:
                 results = tuple([given[t] for t in op.outputs])
@@ -88,8 +90,36 @@ def _from_outside(body: Body, tensor: SymbolicTensor) -> Tensor:
     """The outer tensor that the rule of a custom gradient has captured through the body."""
     for source, stand_in in body.late.items():
         if stand_in is tensor:
-            return source
+            return source if body.look_up is None else cast(Tensor, body.look_up(source))
     raise GraphError(f"{tensor!r} is an input of {body!r} that was not given a value")
+
+
+def _look_up(
+    body: Body, values: Values, given: Mapping[SymbolicTensor, Tensor]
+) -> Callable[[SymbolicTensor], Tensor]:
+    """What stands for a tensor of the body, which the rules in bodies within may ask for later."""
+
+    place = STATE.get().graph
+
+    def look_up(tensor: SymbolicTensor) -> Tensor:
+        if tensor not in values:
+            # Computed where the others are, so that copies of this copy find it too.
+            with place.building() if isinstance(place, Body) else changed(graph=place):
+                compute(body, values, [tensor], given)
+        return values[tensor]
+
+    return look_up
+
+
+def _moved(attrs: dict[str, Any], look_up: Callable[[SymbolicTensor], Tensor]) -> dict[str, Any]:
+    """Attributes whose bodies find what their custom gradients read in the copy around them."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Body):
+            return value.moved(look_up) if value.has_rules else value
+        return tuple([move(v) for v in value]) if type(value) is tuple else value
+
+    return {name: move(value) for name, value in attrs.items()}
 
 
 def _rule(body: Body, op: Operation, values: Values) -> Callable[..., list[Tensor | None]]:
@@ -100,20 +130,20 @@ def _rule(body: Body, op: Operation, values: Values) -> Callable[..., list[Tenso
     """
 
     def rule(*upstream: Tensor) -> list[Tensor | None]:
-        key = ("rule", op)
-        if key not in body.plans:
-            with body.building():
-                seeds = [body.placeholder(t.spec, f"{op.name}/upstream") for t in op.outputs]
+        key, home = ("rule", op), body.home
+        if key not in home.plans:
+            with home.building():
+                seeds = [home.placeholder(t.spec, f"{op.name}/upstream") for t in op.outputs]
                 returned = op.attrs["rule"](*seeds)
                 rows = list(returned) if isinstance(returned, list | tuple) else [returned]
                 made = [
                     None
                     if g is None or x is None
-                    else body.bring(cast(SymbolicTensor, tensor_of(g, x.dtype)))
+                    else home.bring(cast(SymbolicTensor, tensor_of(g, x.dtype)))
                     for g, x in zip(rows, op.inputs, strict=False)
                 ]
-            body.plans[key] = seeds, made
-        seeds, made = body.plans[key]
+            home.plans[key] = seeds, made
+        seeds, made = home.plans[key]
         known = values | dict(zip(seeds, upstream, strict=True))
         compute(body, known, [g for g in made if g is not None], {})
         return [None if g is None else known[g] for g in made]

@@ -5,125 +5,31 @@ it gives the carried tensors for the next, and results that are collected. There
 outputs: the carried tensors after the last run, the collected results, the number of runs, and the
 history: what each carried tensor was at the start of each run, and the results of draws, reads and
 other effects. The gradient reads the history. A kernel computes only what is read.
-
-Whatever is collected lies in one tensor, by the position of the run: stacked, where all runs give
-the same shape; else *ragged*, as all elements in one row, with a table of the shapes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from minigrad.control_flow.inlining import inline
+from minigrad.control_flow.loop_history import Collector, Slices, gathered, items_of
+from minigrad.control_flow.loop_layout import Inputs, Layout, Outputs
 from minigrad.core.bind import bind_all
 from minigrad.core.body import Body, fits, infer_outputs
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
-from minigrad.core.tensor import Array, Tensor
+from minigrad.core.state import Cell
+from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.dtypes import from_numpy, int64
-from minigrad.errors import ArgumentError, DTypeError, MinigradError, ShapeError
+from minigrad.errors import ArgumentError, DTypeError, MinigradError, ShapeError, operation_error
 from minigrad.ops.basic import constant
 from minigrad.ops.comparison import less
 from minigrad.ops.elementwise import add, multiply
-from minigrad.ops.joining import concat
-from minigrad.ops.manipulation import reshape
-from minigrad.ops.stacking import stack, unstack
 from minigrad.shapes import Spec, show
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which input and output of a loop is what.
-
-    Attributes:
-        cond: the body that says whether to go on, or None.
-        body: what is done in each run.
-        limited: whether the first input is the greatest number of runs.
-        carries: for each carried tensor, whether its shape may change.
-        slices: for each sliced input, whether it is ragged.
-        results: for each collected result, whether it is ragged.
-        reverse: whether the positions are gone through from the last to the first.
-    """
-
-    cond: Body | None
-    body: Body
-    limited: bool
-    carries: tuple[bool, ...]
-    slices: tuple[bool, ...]
-    results: tuple[bool, ...]
-    reverse: bool
-
-    @property
-    def effects(self) -> list[SymbolicTensor]:
-        """The results of effects, which are part of the history."""
-        return [t for op in self.body.stateful_ops for t in op.outputs]
-
-    def split(self, inputs: Sequence[Any]) -> Inputs:
-        """The inputs by kind."""
-        feed = iter(inputs)
-        limit = next(feed) if self.limited else None
-        carries = [next(feed) for _ in self.carries]
-        slices = [[next(feed) for _ in range(1 + ragged)] for ragged in self.slices]
-        asked = [next(feed) for _ in self.cond.captured] if self.cond is not None else []
-        return Inputs(limit, carries, slices, asked, list(feed))
-
-    def collected(self) -> list[tuple[Spec, bool]]:
-        """For each collected thing, the spec of one of it, and whether it is ragged."""
-        results = self.body.outputs[len(self.carries) :]
-        carries = self.body.arguments[: len(self.carries)]
-        return [
-            *[(t.spec, ragged) for t, ragged in zip(results, self.results, strict=True)],
-            *[(t.spec, ragged) for t, ragged in zip(carries, self.carries, strict=True)],
-            *[(t.spec, not t.spec.known()) for t in self.effects],
-        ]
-
-    def outputs(self, made: Sequence[Any]) -> Outputs:
-        """The outputs by kind."""
-        feed = iter(made)
-        carries = [next(feed) for _ in self.carries]
-        groups = self.collected()
-        results = [[next(feed) for _ in range(1 + r)] for _, r in groups[: len(self.results)]]
-        count = next(feed)
-        history = [[next(feed) for _ in range(1 + r)] for _, r in groups[len(self.results) :]]
-        split = len(self.carries)
-        return Outputs(carries, results, count, history[:split], history[split:])
-
-
-@dataclass
-class Inputs:
-    """The inputs of a loop, by kind; a slice is one tensor, or two where it is ragged."""
-
-    limit: Any
-    carries: list[Any]
-    slices: list[list[Any]]
-    asked: list[Any]
-    captured: list[Any]
-
-
-@dataclass
-class Outputs:
-    """The outputs of a loop, by kind; what is collected is one tensor, or two where ragged."""
-
-    carries: list[Any]
-    results: list[list[Any]]
-    count: Any
-    histories: list[list[Any]]
-    effects: list[list[Any]]
-
-    def flat(self) -> tuple[Any, ...]:
-        """All, in order."""
-        groups = (*self.histories, *self.effects)
-        return (
-            *self.carries,
-            *[t for g in self.results for t in g],
-            self.count,
-            *[t for g in groups for t in g],
-        )
 
 
 def _sample_bodies() -> tuple[Body, Body, Body]:
@@ -278,7 +184,7 @@ def _static_count(layout: Layout, given: Inputs) -> int | None:
     """The number of runs, where the graph knows it."""
     lengths = [g[-1].shape[0] for g in given.slices if g[-1].shape]
     limit = None if given.limit is None or given.limit.value is None else int(given.limit.value)
-    most = _most_runs(layout, limit, [n for n in lengths if n is not None])
+    most = layout.most_runs(limit, [n for n in lengths if n is not None])
     return None if layout.cond is not None else most
 
 
@@ -290,62 +196,10 @@ def _collected_specs(spec: Spec, ragged: bool, count: int | None) -> tuple[Spec,
     return (Spec(None if shape is None else (count, *shape), spec.dtype),)
 
 
-# -- collecting and slicing arrays -------------------------------------------------------------
+# -- the kernel --------------------------------------------------------------------------------
 
-
-class Collector:
-    """Collects one array a run, and gives them all by position."""
-
-    def __init__(self, spec: Spec, ragged: bool) -> None:
-        self._spec = spec
-        self._ragged = ragged
-        self._items: list[Array] = []
-
-    def add(self, item: Array) -> None:
-        """Keep what one run gave."""
-        self._items.append(item)
-
-    def arrays(self, reverse: bool, empty: Spec) -> list[Array]:
-        """One stacked array; or all elements in a row, and the table of shapes.
-
-        Args:
-            reverse: whether the first run has the last position.
-            empty: the spec of one item, for a loop without runs.
-        """
-        items = self._items[::-1] if reverse else self._items
-        dtype = self._spec.dtype.dtype
-        dims = tuple([d or 0 for d in empty.shape or ()])
-        if not self._ragged:
-            if len({item.shape for item in items}) > 1:
-                shapes = sorted({item.shape for item in items})
-                raise ShapeError(f"the results of the runs have different shapes: {shapes[:3]}")
-            return [np.stack(items) if items else np.zeros((0, *dims), dtype)]
-        rows = [np.ravel(item) for item in items]
-        flat = np.concatenate(rows) if rows else np.zeros(0, dtype)
-        table = np.array([item.shape for item in items], np.int64)
-        return [flat, table.reshape(len(items), -1 if items else len(dims))]
-
-
-class _Slices:
-    """The slice for each position of one sliced input."""
-
-    def __init__(self, group: Sequence[Array]) -> None:
-        self._flat = group[0]
-        self._shapes: Array | None = None
-        if len(group) == 2:
-            self._shapes = group[1]
-            sizes = np.prod(group[1], axis=1, dtype=np.int64)
-            self._ends = np.cumsum(sizes)
-            self._sizes = sizes
-        self.length = len(group[-1])
-
-    def __getitem__(self, position: int) -> Array:
-        if self._shapes is None:
-            item: Array = self._flat[position, ...]
-            return item
-        end = int(self._ends[position])
-        part = self._flat[end - int(self._sizes[position]) : end]
-        return part.reshape(self._shapes[position])
+#: Stands for an output that nobody reads.
+_NOTHING = np.zeros(0)
 
 
 def _positions(count: int | None, reverse: bool) -> Iterator[int]:
@@ -357,90 +211,109 @@ def _positions(count: int | None, reverse: bool) -> Iterator[int]:
     yield from range(count - 1, -1, -1) if reverse else range(count)
 
 
-def _most_runs(layout: Layout, limit: int | None, lengths: list[int]) -> int | None:
-    """The number of runs, or the greatest if there is a condition; None for no limit."""
-    if layout.cond is None and not layout.limited and not layout.slices:
-        raise ArgumentError("a loop needs a condition, a limit, or something to slice")
-    if layout.cond is not None and layout.slices:
-        raise ArgumentError("a loop with a condition slices nothing")
-    if limit is not None:
-        lengths = [*lengths, max(limit, 0)]
-    if len(set(lengths)) > 1:
-        raise ShapeError(f"what is sliced, and the limit, have different lengths: {lengths}")
-    return lengths[0] if lengths else None
-
-
-# -- the kernel --------------------------------------------------------------------------------
-
-#: Stands for an output that nobody reads.
-_NOTHING = np.zeros(0)
-
-
 @loop.kernel
 def _(xp: Any, runner: Any, *inputs: Array, **attrs: Any) -> tuple[Array, ...]:
-    layout = Layout(**attrs)
-    given = layout.split(inputs)
-    body, split, cut = layout.body, len(layout.carries), len(layout.results)
-    slices = [_Slices(group) for group in given.slices]
-    limit = None if given.limit is None else int(given.limit)
-    count = _most_runs(layout, limit, [s.length for s in slices])
-    wanted = layout.outputs(runner.wanted)
-    read = [any(group) for group in (*wanted.results, *wanted.histories, *wanted.effects)]
-    collectors = [Collector(spec, ragged) for spec, ragged in layout.collected()]
-    # Of what the body computes, only what is carried on or read by somebody.
-    sources = dict(enumerate(body.outputs[split:]))
-    sources |= {cut + split + e: t for e, t in enumerate(layout.effects)}
-    fetched = [i for i in sources if read[i]]
-    outputs = (*body.outputs[:split], *[sources[i] for i in fetched])
-    remembered = [j for j in range(split) if read[cut + j]]
-
-    runner = runner.looping()
-    carries = given.carries
-    runs = 0
-    for position in _positions(count, layout.reverse):
-        if layout.cond is not None:
-            asked = _refreshed(layout.cond, body, given.asked, runner)
-            (go_on,) = runner.call(layout.cond, [*carries, *asked], layout.cond.outputs)
-            if not go_on:
-                break
-        for j in remembered:
-            collectors[cut + j].add(carries[j])
-        captured = _refreshed(body, body, given.captured, runner)
-        made = runner.call(body, [*carries, *[s[position] for s in slices], *captured], outputs)
-        for j, may_change in enumerate(layout.carries):
-            if made[j].shape != carries[j].shape and not may_change:
-                before = Spec(carries[j].shape, body.arguments[j].dtype)
-                after = Spec(made[j].shape, body.arguments[j].dtype)
-                raise misfit(j, _name(body.arguments[j]), before, after)
-        carries = made[:split]
-        for i, value in zip(fetched, made[split:], strict=True):
-            collectors[i].add(value)
-        runner.next_iteration()
-        runs += 1
-
-    empty = [spec for spec, _ in layout.collected()]
-    if not runs and any(read):
-        empty = _specs_without_runs(layout, given)
-    groups = [
-        c.arrays(layout.reverse, spec) if is_read else [_NOTHING] * (1 + ragged)
-        for c, spec, is_read, (_, ragged) in zip(
-            collectors, empty, read, layout.collected(), strict=True
-        )
-    ]
-    results, histories, effects = groups[:cut], groups[cut : cut + split], groups[cut + split :]
-    return Outputs(list(carries), results, np.asarray(runs), histories, effects).flat()
+    return _Runs(Layout(**attrs), inputs, runner).outputs()
 
 
-def _refreshed(reader: Body, writer: Body, captured: list[Array], runner: Any) -> list[Array]:
-    """Captured arrays, with the newest values of the variables that earlier runs assigned."""
-    if not writer.written:
-        return captured
-    fresh = list(captured)
-    for place, cell in reader.captured_variables():
-        value = runner.assigned(cell)
-        if value is not None:
-            fresh[place] = value
-    return fresh
+class _Runs:
+    """The runs of a loop's body on arrays.
+
+    Args:
+        layout: what the inputs are.
+        inputs: arrays.
+        runner: runs bodies.
+    """
+
+    def __init__(self, layout: Layout, inputs: Sequence[Array], runner: Any) -> None:
+        self.layout = layout
+        self.given = layout.split(inputs)
+        self.runner = runner.looping()
+        body, self.split, cut = layout.body, len(layout.carries), len(layout.results)
+        wanted = layout.outputs(runner.wanted)
+        #: For all that may be collected, whether somebody reads it.
+        self.read = [any(g) for g in (*wanted.results, *wanted.histories, *wanted.effects)]
+        self.collectors = [Collector(spec, ragged) for spec, ragged in layout.collected()]
+        sources = dict(enumerate(body.outputs[self.split :]))
+        sources |= {cut + self.split + e: t for e, t in enumerate(layout.effects)}
+        fetched = [i for i in sources if self.read[i]]
+        self.remembered = [
+            (j, self.collectors[cut + j]) for j in range(self.split) if self.read[cut + j]
+        ]
+        self.collected = [self.collectors[i] for i in fetched]
+        # Of what the body computes, only what is carried on or read by somebody.
+        outputs = (*body.outputs[: self.split], *[sources[i] for i in fetched])
+        self.step = self.runner.prepared(body, outputs)
+
+    def outputs(self) -> tuple[Array, ...]:
+        """The outputs of the node; those that nobody reads are empty."""
+        layout, cut = self.layout, len(self.layout.results)
+        carries, runs = self.go()
+        empty = [spec for spec, _ in layout.collected()]
+        if not runs and any(self.read):
+            empty = _specs_without_runs(layout, self.given)
+        groups = [
+            c.arrays(layout.reverse, spec) if is_read else [_NOTHING] * (1 + ragged)
+            for c, spec, is_read, (_, ragged) in zip(
+                self.collectors, empty, self.read, layout.collected(), strict=True
+            )
+        ]
+        histories, effects = groups[cut : cut + self.split], groups[cut + self.split :]
+        return Outputs(carries, groups[:cut], np.asarray(runs), histories, effects).flat()
+
+    def go(self) -> tuple[list[Array], int]:
+        """Do all runs; the carried arrays after the last one, and how many there were."""
+        layout, given, split = self.layout, self.given, self.split
+        slices = [Slices(group) for group in given.slices]
+        limit = None if given.limit is None else int(given.limit)
+        count = layout.most_runs(limit, [s.length for s in slices])
+        carries, runs = given.carries, 0
+        try:
+            for position in _positions(count, layout.reverse):
+                if layout.cond is not None and not self._goes_on(carries):
+                    break
+                for j, history in self.remembered:
+                    history.add(carries[j])
+                captured = self._refreshed(given.captured, layout.refreshed)
+                made = self.step([*carries, *[s[position] for s in slices], *captured])
+                self._check_shapes(carries, made)
+                carries = made[:split]
+                for collector, value in zip(self.collected, made[split:], strict=True):
+                    collector.add(value)
+                self.runner.next_iteration()
+                runs += 1
+        except Exception as error:
+            if isinstance(error, MinigradError):
+                raise operation_error(error, f"{error}\n  in run {runs} of the loop") from error
+            error.add_note(f"in run {runs} of the loop (from 0)")
+            raise
+        return list(carries), runs
+
+    def _goes_on(self, carries: Sequence[Array]) -> bool:
+        """What the condition says."""
+        cond = self.layout.cond
+        asked = self._refreshed(self.given.asked, self.layout.asked_refreshed)
+        (answer,) = self.runner.call(cond, [*carries, *asked], cond.outputs)  # type: ignore[union-attr]
+        return bool(answer)
+
+    def _refreshed(self, captured: list[Array], places: list[tuple[int, Cell]]) -> list[Array]:
+        """Captured arrays, with the newest values of the variables that earlier runs assigned."""
+        if not places:
+            return captured
+        fresh = list(captured)
+        for place, cell in places:
+            value = self.runner.assigned(cell)
+            if value is not None:
+                fresh[place] = value
+        return fresh
+
+    def _check_shapes(self, before: Sequence[Array], after: Sequence[Array]) -> None:
+        """Raise `ShapeError` where a carried array has changed its shape, and may not."""
+        for j, may_change in enumerate(self.layout.carries):
+            if after[j].shape != before[j].shape and not may_change:
+                argument = self.layout.body.arguments[j]
+                specs = [Spec(x.shape, argument.dtype) for x in (before[j], after[j])]
+                raise misfit(j, _name(argument), *specs)
 
 
 def _specs_without_runs(layout: Layout, given: Inputs) -> list[Spec]:
@@ -464,63 +337,35 @@ def _(*inputs: Tensor, **attrs: Any) -> tuple[Tensor, ...]:
     """The same by ops, so that tapes record it and other dtypes may come in."""
     layout = Layout(**attrs)
     given = layout.split(inputs)
-    body, split = layout.body, len(layout.carries)
-    slices = [_items(group) for group in given.slices]
+    body, split, cut = layout.body, len(layout.carries), len(layout.results)
+    slices = [items_of(group) for group in given.slices]
     limit = None if given.limit is None else int(given.limit)
-    count = _most_runs(layout, limit, [len(items) for items in slices])
+    count = layout.most_runs(limit, [len(items) for items in slices])
     collected: list[list[Tensor]] = [[] for _ in layout.collected()]
     carries = given.carries
     runs = 0
     for position in _positions(count, layout.reverse):
         if layout.cond is not None:
-            values = inline(layout.cond, [*carries, *given.asked])
+            values = inline(layout.cond, [*carries, *given.asked], targets=True)
             if not values[layout.cond.outputs[0]]:
                 break
         arguments = [*carries, *[items[position] for items in slices]]
         values = inline(body, [*arguments, *given.captured], targets=True)
         made = [values[t] for t in body.outputs]
-        effects = [values[t] for t in layout.effects if t in values]
-        for items, value in zip(collected, [*made[split:], *carries, *effects], strict=False):
+        for items, value in zip(collected, [*made[split:], *carries], strict=False):
             items.append(value)
+        for items, effect in zip(collected[cut + split :], layout.effects, strict=True):
+            if effect in values:  # A draw that nothing needs is not made.
+                items.append(values[effect])
         carries = made[:split]
         runs += 1
     empty = [spec for spec, _ in layout.collected()]
     if not runs:
-        arrays = given.carries, [[t._value for t in g] for g in given.slices], given.captured
-        empty = _specs_without_runs(
-            layout,
-            Inputs(
-                None, [t._value for t in arrays[0]], arrays[1], [], [t._value for t in arrays[2]]
-            ),
-        )
+        arrays = [cast(ConcreteTensor, t)._value for t in inputs]
+        empty = _specs_without_runs(layout, layout.split(arrays))
     groups = [
-        _gathered(items[::-1] if layout.reverse else items, spec, ragged)
+        gathered(items[::-1] if layout.reverse else items, spec, ragged)
         for items, spec, (_, ragged) in zip(collected, empty, layout.collected(), strict=True)
     ]
-    cut = len(layout.results)
     results, histories, rest = groups[:cut], groups[cut : cut + split], groups[cut + split :]
     return Outputs(list(carries), results, constant(np.int64(runs)), histories, rest).flat()
-
-
-def _items(group: Sequence[Tensor]) -> Sequence[Tensor]:
-    """One slice for each position, as tensors."""
-    if len(group) == 1:
-        return unstack(group[0], axis=0) if group[0].shape[0] else []
-    flat, table = group[0], group[1].numpy()
-    ends = np.cumsum(np.prod(table, axis=1, dtype=np.int64))
-    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-    return [
-        reshape(flat[int(a) : int(b)], tuple(shape))
-        for a, b, shape in zip(starts, ends, table.tolist(), strict=True)
-    ]
-
-
-def _gathered(items: Sequence[Tensor], spec: Spec, ragged: bool) -> list[Tensor]:
-    """What `Collector.arrays` gives, by ops."""
-    if not items:
-        empty = Collector(spec, ragged).arrays(False, spec)
-        return [constant(a) for a in empty]
-    if not ragged:
-        return [stack(items)]
-    table = np.array([t.shape for t in items], np.int64).reshape(len(items), -1)
-    return [concat([reshape(t, (-1,)) for t in items], axis=0), constant(table)]

@@ -15,7 +15,8 @@ from typing import Any
 
 from minigrad.autodiff import backward, dense
 from minigrad.control_flow.inlining import inline
-from minigrad.control_flow.loop import Inputs, Layout, Outputs, loop
+from minigrad.control_flow.loop import loop
+from minigrad.control_flow.loop_layout import Inputs, Layout, Outputs
 from minigrad.core.body import Body
 from minigrad.core.context import STATE
 from minigrad.core.current_graph import name_scope
@@ -24,11 +25,16 @@ from minigrad.core.operation import SymbolicTensor
 from minigrad.core.rules import Ctx, Grads
 from minigrad.core.tensor import Tensor
 from minigrad.ops.basic import identity
+from minigrad.ops.custom import with_gradient
 from minigrad.ops.elementwise import add
 from minigrad.ops.joining import concat
 from minigrad.ops.manipulation import reshape
 from minigrad.ops.shaping import shape, zeros_like
 from minigrad.shapes import Spec
+
+
+def _name(tensor: SymbolicTensor) -> str:
+    return tensor.op.name.rpartition("/")[2]
 
 
 def flowing(body: Body, live: set[SymbolicTensor]) -> set[SymbolicTensor]:
@@ -88,78 +94,111 @@ class _Backward:
 
     def build(self) -> list[Tensor | IndexedSlices | None]:
         """Add the loop; the gradient for each input of the forward one."""
-        forward, layout, split = self.forward, self.layout, self.split
+        forward, needs = self.forward, self.needs
         with name_scope("LoopGradient") as scope, self.body.building(scope):
-            history = [
-                self.slice(t.spec, t.op.name.rpartition("/")[2], tensors, ragged)
-                for t, tensors, ragged in zip(
-                    forward.arguments, self.outputs.histories, layout.carries, strict=False
-                )
-            ]
-            sliced = [
-                self.slice(t.spec, t.op.name.rpartition("/")[2], tensors, ragged)
-                for t, tensors, ragged in zip(
-                    forward.arguments[split:], self.inputs.slices, layout.slices, strict=True
-                )
-            ]
-            given = {
-                t: self.slice(t.spec, "effect", tensors, not t.spec.known())
-                for t, tensors in zip(layout.effects, self.outputs.effects, strict=True)
-            }
-            captured = [
-                # A node of its own, because another input may be the same tensor.
-                identity(t) if need else t
-                for t, need in zip(self.inputs.captured, self.needs.captured, strict=True)
-            ]
+            history, sliced, captured, given = self._given()
             carried = [self.body.argument(forward.arguments[j].spec, "carried") for j in self.live]
             start = len(self.body)
             values = inline(forward, [*history, *sliced, *captured], given)
-            seeds: list[tuple[Tensor, Tensor | IndexedSlices]] = [
-                (values[forward.outputs[j]], g) for j, g in zip(self.live, carried, strict=True)
-            ]
-            for i, reached in enumerate(self.reached.results):
-                if reached[0] and forward.outputs[split + i].dtype.is_inexact:
-                    t = forward.outputs[split + i]
-                    tensors = [self.upstream.results[i][0], *self.outputs.results[i][1:]]
-                    g = self.slice(t.spec, "upstream", tensors, layout.results[i])
-                    seeds.append((values[t], g))
-            wanted_slices = [k for k, need in enumerate(self.needs.slices) if need[0]]
-            wanted_captured = [k for k, need in enumerate(self.needs.captured) if need]
+            wanted_slices = [k for k, need in enumerate(needs.slices) if need[0]]
+            wanted_captured = [k for k, need in enumerate(needs.captured) if need]
             sources = [
                 *[history[j] for j in self.live],
                 *[sliced[k] for k in wanted_slices],
                 *[captured[k] for k in wanted_captured],
             ]
-            nodes = self.body.get_operations()[start:]
-            found = backward(nodes, seeds, sources)
-            after: list[Tensor] = []
-            for j, later in zip(self.live, carried, strict=True):
-                like = history[j] if layout.carries[j] else later
-                slope = dense(found[history[j]]) if history[j] in found else zeros_like(like)
-                if self.reached.histories[j][0]:
-                    tensors = [self.upstream.histories[j][0], *self.outputs.histories[j][1:]]
-                    own = self.slice(history[j].spec, "upstream", tensors, layout.carries[j])
-                    slope = add(slope, own)
-                after.append(slope)
-            sums, rows = self._captured_gradients(captured, wanted_captured, found)
-            slopes = [
-                dense(found[sliced[k]]) if sliced[k] in found else zeros_like(sliced[k])
-                for k in wanted_slices
+            seeds = self._seeds(values, carried)
+            found = backward(self.body.get_operations()[start:], seeds, sources)
+            after = [
+                self._slope(j, later, history[j], found)
+                for j, later in zip(self.live, carried, strict=True)
             ]
-            accumulators = [argument for argument, _ in sums.values()]
+            sums, rows = self._captured_gradients(captured, wanted_captured, found)
             collected: list[tuple[Tensor, bool]] = [
-                (g, layout.slices[k]) for k, g in zip(wanted_slices, slopes, strict=True)
+                (
+                    dense(found[sliced[k]]) if sliced[k] in found else zeros_like(sliced[k]),
+                    self.layout.slices[k],
+                )
+                for k in wanted_slices
             ]
             for sparse in rows.values():
                 ragged = not sparse.values.spec.known()
                 collected += [(sparse.values, ragged), (sparse.indices, ragged)]
-            self.body.close(
-                [
-                    self.body.bring(t)  # type: ignore[arg-type]
-                    for t in (*after, *[g for _, g in sums.values()], *[t for t, _ in collected])
-                ]
-            )
+            outputs = (*after, *[g for _, g in sums.values()], *[t for t, _ in collected])
+            self.body.close([self.body.bring(t) for t in outputs])  # type: ignore[arg-type]
+        accumulators = [argument for argument, _ in sums.values()]
         return self._bind(carried, accumulators, list(sums), list(rows), wanted_slices, collected)
+
+    def _given(
+        self,
+    ) -> tuple[
+        list[SymbolicTensor], list[SymbolicTensor], list[Tensor], dict[SymbolicTensor, Tensor]
+    ]:
+        """What one run of the forward body was given: carried tensors, slices, captured, effects.
+
+        The last are the results of its effects, by the tensors of the forward body.
+        """
+        forward, layout, split = self.forward, self.layout, self.split
+        history = [
+            self.slice(t.spec, _name(t), tensors, ragged)
+            for t, tensors, ragged in zip(
+                forward.arguments, self.outputs.histories, layout.carries, strict=False
+            )
+        ]
+        sliced = [
+            self.slice(t.spec, _name(t), tensors, ragged)
+            for t, tensors, ragged in zip(
+                forward.arguments[split:], self.inputs.slices, layout.slices, strict=True
+            )
+        ]
+        given: dict[SymbolicTensor, Tensor] = {
+            t: self.slice(t.spec, "effect", tensors, not t.spec.known())
+            for t, tensors in zip(layout.effects, self.outputs.effects, strict=True)
+        }
+        captured: list[Tensor] = []
+        stand_ins = list(forward.captured.values())
+        for t, need, stand_in in zip(
+            self.inputs.captured, self.needs.captured, stand_ins, strict=True
+        ):
+            # A node of its own where it is wanted, because another input may be the same tensor.
+            own = identity(t) if need else t
+            value = given.get(stand_in)
+            if value is not None:
+                # What earlier runs had assigned to the variable; its gradient is the variable's.
+                own = with_gradient([own], [value], rule=lambda g: [g])[0] if need else value
+            captured.append(own)
+        return history, sliced, captured, given
+
+    def _seeds(
+        self, values: dict[SymbolicTensor, Tensor], carried: list[SymbolicTensor]
+    ) -> list[tuple[Tensor, Tensor | IndexedSlices]]:
+        """Where the walk back over one run begins: what it carried on, and its results."""
+        outputs = self.forward.outputs
+        seeds: list[tuple[Tensor, Tensor | IndexedSlices]] = [
+            (values[outputs[j]], g) for j, g in zip(self.live, carried, strict=True)
+        ]
+        for i, reached in enumerate(self.reached.results):
+            t = outputs[self.split + i]
+            if reached[0] and t.dtype.is_inexact:
+                tensors = [self.upstream.results[i][0], *self.outputs.results[i][1:]]
+                g = self.slice(t.spec, "upstream", tensors, self.layout.results[i])
+                seeds.append((values[t], g))
+        return seeds
+
+    def _slope(
+        self, j: int, later: SymbolicTensor, history: SymbolicTensor, found: dict[Any, Any]
+    ) -> Tensor:
+        """The gradient of a carried tensor before a run, from `later`, the one after it."""
+        changes = self.layout.carries[j]
+        if history in found:
+            slope = dense(found[history])
+        else:
+            slope = zeros_like(history if changes else later)
+        if self.reached.histories[j][0]:
+            # The history itself was read, by the gradient of a gradient.
+            tensors = [self.upstream.histories[j][0], *self.outputs.histories[j][1:]]
+            slope = add(slope, self.slice(history.spec, "upstream", tensors, changes))
+        return slope
 
     def _captured_gradients(
         self, captured: Sequence[Tensor], wanted: Sequence[int], found: dict[Any, Any]

@@ -13,7 +13,7 @@ from minigrad.core.bind import tensor_of
 from minigrad.core.body import fits
 from minigrad.core.context import STATE, in_graph
 from minigrad.core.convert import is_weak
-from minigrad.core.current_graph import name_scope
+from minigrad.core.current_graph import control_dependencies, name_scope
 from minigrad.core.graph import Graph
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.primitive import primitive
@@ -59,17 +59,22 @@ class Carried:
             self.specs.append(Spec(dims, t.dtype))
             self.changing.append(dims is None or None in dims)
 
-    def next(self, result: Any) -> list[Any]:
+    def leaves(self, result: Any) -> list[Any]:
         """The leaves of what a body returned, once their structure is checked."""
-        nest = self.nest
-        if (
-            isinstance(nest, list | tuple)
-            and len(nest) == 1
-            and not isinstance(result, list | tuple)
-        ):
+        check_structure(self.nest, result, f"{self.what}: the body returns another structure")
+        leaves = flatten(result)
+        if any(leaf is None for leaf in leaves):
+            raise ArgumentError(
+                f"{self.what}: the body returned None where a tensor is carried; is a `return` "
+                "missing?"
+            )
+        return leaves
+
+    def next(self, result: Any) -> list[Any]:
+        """The same, where one loop variable may be returned without the list around it."""
+        if isinstance(self.nest, list | tuple) and not isinstance(result, list | tuple):
             result = (result,)
-        check_structure(nest, result, f"{self.what}: the body returns another structure")
-        return flatten(result)
+        return self.leaves(result)
 
     def fitted(self, leaves: Sequence[Any]) -> list[Tensor]:
         """Leaves as tensors, of the declared dtypes and shapes."""
@@ -128,20 +133,22 @@ def bind_loop(
     """Add the node of a loop; the carried tensors after it, and the collected results."""
     asked = [] if cond is None else list(cond.body.captured)
     first = [] if limit is None else [limit]
-    made = loop(
-        *first,
-        *carried.tensors,
-        *slices,
-        *asked,
-        *body.body.captured,
-        cond=None if cond is None else cond.body,
-        body=body.body,
-        limited=limit is not None,
-        carries=tuple(carried.changing),
-        slices=(False,) * len(slices),
-        results=(False,) * results,
-        reverse=reverse,
-    )
+    waits = [*body.body.waits, *([] if cond is None else cond.body.waits)]
+    with control_dependencies(waits):
+        made = loop(
+            *first,
+            *carried.tensors,
+            *slices,
+            *asked,
+            *body.body.captured,
+            cond=None if cond is None else cond.body,
+            body=body.body,
+            limited=limit is not None,
+            carries=tuple(carried.changing),
+            slices=(False,) * len(slices),
+            results=(False,) * results,
+            reverse=reverse,
+        )
     return list(made[: len(carried.tensors) + results])
 
 
@@ -156,6 +163,12 @@ def symbolic_graph(result: Any) -> Graph | None:
         if isinstance(leaf, SymbolicTensor):
             return leaf.graph
     return None
+
+
+def check_function(name: str, what: str, function: Any) -> None:
+    """Raise `ArgumentTypeError` unless it can be called."""
+    if not callable(function):
+        raise ArgumentTypeError(f"{name}: {what} must be a function, got {function!r}")
 
 
 def check_length(name: str, what: str, value: Any) -> Any:
@@ -253,6 +266,8 @@ def while_loop(
     >>> mg.Session(graph=x.graph).run([n, y, dx], {x: 3.0})
     [np.int32(4), np.float32(243.0), np.float32(405.0)]
     """
+    check_function("while_loop", "cond", cond)
+    check_function("while_loop", "body", body)
     carried = Carried(loop_vars, "while_loop", shape_invariants)
     limit = None
     if maximum_iterations is not None:
@@ -277,7 +292,9 @@ def _while_lazily(
     pack, names = packer(carried.nest), loop_names(body, carried.nest)
     with name_scope("cond") as scope:
         asked = Traced(graph, scope, cond, carried.specs, names, pack)
-        (answer,) = asked.tensors([bool_], asked.leaves[:1])
+        if len(asked.leaves) != 1:
+            raise ArgumentError(f"while_loop: cond must return one bool, got {asked.result!r}")
+        (answer,) = asked.tensors([bool_])
         _check_answer(answer)
         asked.body.close([answer])
     with name_scope("body") as scope:
@@ -368,7 +385,7 @@ def fori_loop(
     """``for i in range(lower, upper): value = body(i, value)``, from `init`; as in JAX.
 
     Args:
-        lower: integer scalar.
+        lower: integer scalar; the counter has its dtype.
         upper: integer scalar; the bounds may be tensors whose value only the run knows.
         body: from the counter and the value to the next value.
         init: the first value: a tensor or a nest.
@@ -385,15 +402,17 @@ def fori_loop(
     >>> mg.fori_loop(1, 5, lambda i, x: x * mg.astype(i, "float32"), 1.0)
     Tensor(24., shape=(), dtype=float32)
     """
+    check_function("fori_loop", "body", body)
     first = check_length("fori_loop", "lower", lower)
     last = check_length("fori_loop", "upper", upper)
     carried = Carried(init, "fori_loop", shape_invariants)
+    start = tensor_of(lower)
     graph = current_graph()
     if graph is None:
         tensors = carried.tensors
         for i in range(first, last):
-            result = body(tensor_of(i), unflatten(init, tensors))
-            made = carried.fitted(_leaves(carried, result))
+            result = body(tensor_of(i, start.dtype), unflatten(init, tensors))
+            made = carried.fitted(carried.leaves(result))
             graph = symbolic_graph(made)
             if graph is not None:
                 break
@@ -402,7 +421,6 @@ def fori_loop(
         else:
             return unflatten(init, tensors)
     with in_graph(graph):
-        start = tensor_of(first)
         limit = tensor_of(subtract(last, first), int64)
         counted = Carried([start, init], "fori_loop")
         counted.specs[1:], counted.changing[1:] = carried.specs, carried.changing
@@ -417,11 +435,6 @@ def fori_loop(
                 names,
             )
             counter, result = traced.result
-            counted.close(traced, [counter, *_leaves(carried, result)])
+            counted.close(traced, [counter, *carried.leaves(result)])
         _, *made = bind_loop(counted, traced, limit=limit)
         return unflatten(init, made)
-
-
-def _leaves(carried: Carried, result: Any) -> list[Any]:
-    check_structure(carried.nest, result, f"{carried.what}: the body returns another structure")
-    return flatten(result)

@@ -10,11 +10,12 @@ import numpy as np
 from minigrad.control_flow.loops import (
     Carried,
     bind_loop,
+    check_function,
     check_length,
     current_graph,
     symbolic_graph,
 )
-from minigrad.control_flow.tracing import Traced, argument_names, check_structure
+from minigrad.control_flow.tracing import Traced, argument_names
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import in_graph
 from minigrad.core.current_graph import name_scope
@@ -23,7 +24,7 @@ from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.nest import flatten, unflatten
+from minigrad.nest import children, flatten, is_nest, rebuild, unflatten
 from minigrad.ops.basic import constant
 from minigrad.ops.stacking import stack, unstack
 from minigrad.shapes import Spec
@@ -79,7 +80,8 @@ def scan(
     Args:
         function: from the carried value and one slice to the next value and a result.
         init: the first value: a tensor or a nest.
-        xs: a tensor or a nest of them, of one length along axis 0; None to count only.
+        xs: a tensor or a nest of them, of one length along axis 0; None to count only. A list of
+            numbers is a tensor.
         length: integer: how often, where `xs` is None.
         reverse: go from the last slice to the first; results stay at the places of their slices.
 
@@ -96,7 +98,9 @@ def scan(
     >>> float(total), sums.tolist()
     (6.0, [1.0, 3.0, 6.0])
     """
+    check_function("scan", "the first argument", function)
     carried = Carried(init, "scan")
+    xs = _lists_as_tensors(xs)
     slices = [tensor_of(x) for x in flatten(xs)] if xs is not None else []
     for x in slices:
         if x.shape == ():
@@ -117,6 +121,18 @@ def scan(
         return _lazily(graph, function, carried, xs, slices, limit, reverse)
 
 
+def _lists_as_tensors(nest: Any) -> Any:
+    """A nest with each list of numbers, which stands for a tensor, made one."""
+    if isinstance(nest, list) and nest:
+        parts = list(nest)
+        while parts and isinstance(parts[-1], bool | int | float | complex | np.generic | list):
+            part = parts.pop()
+            parts.extend(part if isinstance(part, list) else ())
+        if not parts:
+            return tensor_of(nest)
+    return rebuild(nest, [_lists_as_tensors(p) for p in children(nest)]) if is_nest(nest) else nest
+
+
 def _call(function: Callable[[Any, Any], Any], carry: Any, x: Any) -> tuple[Any, Any]:
     """The function's two results. Raises `ArgumentError` if it returns anything else."""
     result = function(carry, x)
@@ -125,11 +141,6 @@ def _call(function: Callable[[Any, Any], Any], carry: Any, x: Any) -> tuple[Any,
             f"scan: the function must return two values, (carry, result), got {result!r}"
         )
     return result[0], result[1]
-
-
-def _leaves(carried: Carried, result: Any) -> list[Any]:
-    check_structure(carried.nest, result, "scan: the function returns another structure to carry")
-    return flatten(result)
 
 
 def _eagerly(
@@ -150,7 +161,7 @@ def _eagerly(
     for k in reversed(range(runs)) if reverse else range(runs):
         x = None if xs is None else unflatten(xs, [column[k] for column in columns])
         result, ys = _call(function, unflatten(carried.nest, tensors), x)
-        made = carried.fitted(_leaves(carried, result))
+        made = carried.fitted(carried.leaves(result))
         graph = symbolic_graph([made, ys])
         if graph is not None:
             return None, graph
@@ -218,7 +229,7 @@ def _lazily(
         result, ys = traced.result
         leaves = flatten(ys)
         valued = [leaf for leaf in leaves if leaf is not None]
-        carried.close(traced, _leaves(carried, result), valued)
+        carried.close(traced, carried.leaves(result), valued)
     made = bind_loop(
         carried,
         traced,

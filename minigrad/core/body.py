@@ -16,7 +16,7 @@ from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.registry import primitive_of
 from minigrad.core.rules import STRENGTH
-from minigrad.core.state import Cell, StateUser, cells_of, written_cells
+from minigrad.core.state import Cell, StateUser, cells_of, state_users, written_cells
 from minigrad.errors import GraphError
 from minigrad.shapes import Spec, compatible
 
@@ -34,6 +34,7 @@ class Body(Graph, StateUser):
         inputs: the arguments, then the captured ones.
         outputs: what it computes.
         targets: operations that every run of it runs too: its assignments and host calls.
+        has_rules: whether there are gradients of the user's own, also in bodies within.
         stateful_ops: the operations with effects, whose results a recomputation must be given.
         plans: what executors keep about it.
     """
@@ -53,6 +54,8 @@ class Body(Graph, StateUser):
         self.is_built = False
         self.arguments: list[SymbolicTensor] = []
         self.captured: dict[SymbolicTensor, SymbolicTensor] = {}
+        #: Operations of the graph around that nodes here wait for; so does the branch or loop.
+        self.waits: dict[Operation, None] = {}
         #: What nodes added later, for the rule of a custom gradient, read from outside.
         self.late: dict[SymbolicTensor, SymbolicTensor] = {}
         #: Number of operations when it was closed.
@@ -60,8 +63,15 @@ class Body(Graph, StateUser):
         self.outputs: tuple[SymbolicTensor, ...] = ()
         self.targets: tuple[Operation, ...] = ()
         self.stateful_ops: tuple[Operation, ...] = ()
+        self.has_rules = False
         self.plans: dict[Any, Any] = {}
         self._variables: list[tuple[int, Cell]] | None = None
+        #: Whether nodes may be added.
+        self._open = False
+        #: The body itself; of a copy that is computed in another way, the original.
+        self.home = self
+        #: What stands for a tensor of the graph around, where the body is computed elsewhere.
+        self.look_up: Callable[[SymbolicTensor], Any] | None = None
         self._convert: Callable[[Primitive[..., Any], dict[str, Any]], dict[str, Any]] | None = None
 
     @property
@@ -75,8 +85,14 @@ class Body(Graph, StateUser):
     def building(self, scope: str | None = None) -> Iterator[Self]:
         """A context in which ops join the body."""
         scope = self._scope if scope is None else scope
-        with self.lock, changed(graph=self, scope=scope, control=(), log=None):
-            yield self
+        log = STATE.get().log
+        inside = None if log is None else log.inside()
+        with self.lock, changed(graph=self, scope=scope, control=(), log=inside):
+            was_open, self._open = self._open, True
+            try:
+                yield self
+            finally:
+                self._open = was_open
 
     def argument(self, spec: Spec, name: str) -> SymbolicTensor:
         """One more input."""
@@ -115,11 +131,32 @@ class Body(Graph, StateUser):
             (self.late if self.is_built else self.captured)[source] = found
         return found
 
+    def wait_for(self, op: Operation) -> None:
+        """Have the branch or loop, or the one around it, done after an operation from outside."""
+        body: Graph = self
+        while isinstance(body, Body) and body.outer is not op.graph and body.outer is not None:
+            body = body.outer
+        if isinstance(body, Body) and body.outer is not None:
+            body.waits[op] = None
+
+    def outside(self) -> dict[SymbolicTensor, SymbolicTensor]:
+        """Tensors of the graph around, each with what stands for it here."""
+        return self.captured | self.late
+
     def close(self, outputs: Sequence[SymbolicTensor], targets: Sequence[Operation] = ()) -> None:
         """Fix what the body computes, and the operations it runs beside its assignments.
 
         Arguments and captured tensors stay as they are; see `drop_unused`.
+
+        Raises:
+            GraphError: one of the operations was built outside the body.
         """
+        for op in targets:
+            if op.graph is not self:
+                raise GraphError(
+                    f"{op!r} was built outside the function of a branch or loop, and so would run "
+                    "whether or not the function does; build it inside"
+                )
         self.outputs = tuple(outputs)
         operations = self.get_operations()
         self.size = len(operations)
@@ -134,6 +171,10 @@ class Body(Graph, StateUser):
             made = written_cells(op.primitive.effect, op.attrs)
             written.update({cell.key: cell for cell in made})
         self.cells, self.written = tuple(cells.values()), tuple(written.values())
+        self.has_rules = any(
+            op.type == "CustomGradient" or any(b.has_rules for b in bodies_of(op.attrs))
+            for op in operations
+        )
         self.effect = max([op.effect for op in effects], key=STRENGTH.index, default="pure")
         self.is_built = True
 
@@ -162,7 +203,11 @@ class Body(Graph, StateUser):
 
     def needed(self) -> list[Operation]:
         """The operations that the outputs and targets need, in creation order."""
-        seen: set[Operation] = {t.op for t in self.outputs}.union(self.targets)
+        return self._ancestors([*[t.op for t in self.outputs], *self.targets])
+
+    def _ancestors(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Some operations, and all that they need, in creation order."""
+        seen = set(operations)
         stack = list(seen)
         while stack:
             op = stack.pop()
@@ -189,7 +234,7 @@ class Body(Graph, StateUser):
             GraphError: the body is not being built at the moment.
         """
         current = STATE.get().graph
-        if current is None or not current.lies_in(self):
+        if not self._open or current is None or not current.lies_in(self):
             raise GraphError(
                 f"{primitive.name}: an operand is a tensor inside the body of a branch or loop, "
                 "which has no value outside; return it from the body"
@@ -207,10 +252,11 @@ class Body(Graph, StateUser):
         """The captured read of the graph around, or a new one after assignments in this body."""
         if self.outer is None:
             return super().read_node(variable)
-        with changed(graph=self.outer, control=self._outer_control):
+        control = STATE.get().control
+        with changed(graph=self.outer, control=(*self._outer_control, *control)):
             outer = self.outer.read_node(variable)
         captured = self.bring(outer)
-        if not any(op.graph is self for op in STATE.get().control):
+        if not self._is_written_before(variable, control):
             return captured
         read = super().read_node(variable)
         if not variable.dtype.is_inexact:
@@ -221,6 +267,13 @@ class Body(Graph, StateUser):
         )
         return made[0]
 
+    def _is_written_before(self, variable: Variable, control: Sequence[Operation]) -> bool:
+        """Whether this body assigns a variable before some control dependencies are met."""
+        for op in self._ancestors([op for op in control if op.graph is self]):
+            if variable.cell in written_cells(op.primitive.effect, op.attrs):
+                return True
+        return False
+
     def reads_of(self, variable: Variable) -> list[SymbolicTensor]:
         """Every tensor here that stands for a variable's value."""
         if self.outer is None:
@@ -228,7 +281,7 @@ class Body(Graph, StateUser):
         outer = self.outer.reads_of(variable)
         return [self.captured[t] for t in outer if t in self.captured]
 
-    # -- computing it with other dtypes ----------------------------------------------------
+    # -- computing it in another way -------------------------------------------------------
 
     def attrs_of(self, op: Operation) -> dict[str, Any]:
         """The attributes to compute an operation with."""
@@ -238,10 +291,24 @@ class Body(Graph, StateUser):
         self, convert: Callable[[Primitive[..., Any], dict[str, Any]], dict[str, Any]]
     ) -> Body:
         """The same body, computed with the attributes that `convert` makes of an operation's."""
-        made = Body.__new__(Body)
-        made.__dict__.update(self.__dict__)
+        made = self._copy()
         made._convert = convert
         made.plans = {}
+        return made
+
+    def moved(self, look_up: Callable[[SymbolicTensor], Any]) -> Body:
+        """The same body for a copy of its branch or loop, with other tensors around it.
+
+        Args:
+            look_up: from a tensor of the graph around to what stands for it there.
+        """
+        made, before = self._copy(), self.look_up
+        made.look_up = look_up if before is None else lambda t: look_up(before(t))
+        return made
+
+    def _copy(self) -> Body:
+        made = Body.__new__(Body)
+        made.__dict__.update(self.__dict__)
         return made
 
     def __repr__(self) -> str:
@@ -263,6 +330,11 @@ def _variable_behind(tensor: SymbolicTensor) -> Variable | None:
                 break
         else:
             return None
+
+
+def bodies_of(attrs: dict[str, Any]) -> list[Body]:
+    """The bodies among the attributes of an operation."""
+    return [u for value in attrs.values() for u in state_users(value) if isinstance(u, Body)]
 
 
 def _pass_on(gradient: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from minigrad.core.body import Body
 from minigrad.core.context import STATE, changed, default_graph, innermost
 from minigrad.core.graph import Graph, GraphKeys, check_name
 from minigrad.core.indexed_slices import IndexedSlices
@@ -102,6 +103,8 @@ def control_dependencies(
 ) -> Iterator[None]:
     """A context whose new nodes run after `inputs`; None drops the dependencies of outer contexts.
 
+    In the body of a branch or loop, an operation from around it makes the branch or loop wait.
+
     Args:
         inputs: operations and symbolic tensors; a variable stands for its read node.
 
@@ -134,6 +137,8 @@ def control_dependencies(
             )
         if op not in operations:
             operations.append(op)
+        if isinstance(state.graph, Body) and state.graph is not op.graph:
+            state.graph.wait_for(op)
     with changed(control=tuple(operations)):
         yield
 

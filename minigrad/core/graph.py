@@ -202,6 +202,10 @@ class Graph:
         self.own(tensor)
         return tensor
 
+    def outside(self) -> dict[SymbolicTensor, SymbolicTensor]:
+        """Tensors of a graph around this one, each with what stands for it here; of a body."""
+        return {}
+
     def own(self, tensor: SymbolicTensor) -> None:
         """Raise `GraphError` if the tensor belongs to another graph."""
         if tensor.op.graph is not self:
@@ -342,11 +346,11 @@ class Graph:
     def add_to_collection(self, key: str, value: Any) -> None:
         """Append `value` to the collection called `key`."""
         with self.lock:
-            self._collections.setdefault(key, []).append(value)
+            self.root._collections.setdefault(key, []).append(value)
 
     def get_collection(self, key: str, scope: str | None = None) -> list[Any]:
         """A copy of a collection; with `scope`, of members whose names match it at the start."""
-        members = list(self._collections.get(key, ()))
+        members = list(self.root._collections.get(key, ()))
         if scope is None:
             return members
         pattern = re.compile(scope)
@@ -354,7 +358,7 @@ class Graph:
 
     def collections(self) -> dict[str, list[Any]]:
         """A copy of all collections."""
-        return {key: list(members) for key, members in self._collections.items()}
+        return {key: list(members) for key, members in self.root._collections.items()}
 
     # -- finishing -------------------------------------------------------------------------
 

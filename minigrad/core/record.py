@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -180,6 +180,17 @@ def record(
                 tracked.add(out._key)
 
 
+class Choices:
+    """What a function has decided while it ran, in order: keys of random ops, training or not."""
+
+    __slots__ = ("position", "replaying", "values")
+
+    def __init__(self, values: list[Any], replaying: bool) -> None:
+        self.values = values
+        self.position = 0
+        self.replaying = replaying
+
+
 class EffectLog:
     """The results of a function's effects, in order: written first, read back in a second run.
 
@@ -187,7 +198,7 @@ class EffectLog:
     values and assign nothing twice. So the second run takes every effect's result from here.
     """
 
-    __slots__ = ("position", "replaying", "results")
+    __slots__ = ("_choices", "position", "replaying", "results")
 
     @property
     def skips_added(self) -> bool:
@@ -198,25 +209,52 @@ class EffectLog:
         self.results: list[Any] = []
         self.position = 0
         self.replaying = False
+        self._choices = Choices([], replaying=False)
 
     def replay(self) -> EffectLog:
         """A reader of the same results from the start."""
         reader = EffectLog()
         reader.results = self.results
         reader.replaying = True
+        reader._choices = Choices(self._choices.values, replaying=True)
         return reader
+
+    def inside(self) -> EffectLog:
+        """The log for the body of a branch or loop that is built now.
+
+        Its effects happen in every run of the body, and are no effects of the function; but what
+        is decided while it is built is.
+        """
+        part = EffectLog()
+        part._choices = self._choices
+        return part
+
+    def choose(self, make: Callable[[], Any]) -> Any:
+        """What `make` returns; in a second run, what it returned in the first."""
+        choices = self._choices
+        if not choices.replaying:
+            choices.values.append(make())
+            return choices.values[-1]
+        choices.position += 1
+        return choices.values[choices.position - 1]
 
     def admit(self, primitive: Primitive[..., Any]) -> None:
         """Called before an effect happens; a log that allows not all of them raises here."""
 
-    def mark(self) -> int:
-        """How many effects have passed so far; for `since`."""
-        return self.position if self.replaying else len(self.results)
+    def mark(self) -> tuple[int, int]:
+        """How many effects and choices have passed so far; for `since`."""
+        choices = self._choices
+        return (
+            self.position if self.replaying else len(self.results),
+            choices.position if choices.replaying else len(choices.values),
+        )
 
-    def since(self, mark: int) -> EffectLog:
-        """A log of the effects that passed after `mark`."""
+    def since(self, mark: tuple[int, int]) -> EffectLog:
+        """A log of the effects and choices that passed after `mark`."""
         part = EffectLog()
-        part.results = self.results[mark : self.mark()]
+        end = self.mark()
+        part.results = self.results[mark[0] : end[0]]
+        part._choices.values = self._choices.values[mark[1] : end[1]]
         return part
 
     def take(self) -> Any:

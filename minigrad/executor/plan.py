@@ -18,6 +18,7 @@ class Plan:
         release: for each step, the tensors that no later step reads.
         fetches: the tensors whose values are wanted.
         feeds: the tensors that are fed.
+        fed: the same, as a set.
         cells: the state that the steps read or write.
         written: the part of it that they write.
         unfed: a placeholder that is needed but not fed, or None.
@@ -27,6 +28,7 @@ class Plan:
 
     __slots__ = (
         "cells",
+        "fed",
         "feeds",
         "fetches",
         "graph",
@@ -49,6 +51,7 @@ class Plan:
         self.graph = graph
         self.fetches = tuple(fetches)
         self.feeds = tuple(feeds)
+        self.fed = frozenset(feeds)
         self.steps = prune(graph, fetches, targets, feeds)
         self.unfed = next((op for op in self.steps if op.type == "Placeholder"), None)
         self.release = _releases(self.steps, self.fetches)

@@ -6,7 +6,7 @@ kernels that NumPy computes faster, where a primitive names one, is what a sessi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,11 +113,18 @@ class Runner:
         self, body: Body, inputs: Sequence[Array], outputs: tuple[SymbolicTensor, ...]
     ) -> list[Array]:
         """The values of some tensors of a body, for these values of its inputs."""
+        return self.prepared(body, outputs)(inputs)
+
+    def prepared(
+        self, body: Body, outputs: tuple[SymbolicTensor, ...]
+    ) -> Callable[[Sequence[Array]], list[Array]]:
+        """The same as a function of the inputs, for a body that is run many times."""
         plan = body.plans.get(outputs)
         if plan is None:
             plan = body.plans[outputs] = Plan(body, outputs, body.targets, body.inputs)
-        feeds = dict(zip(body.inputs, inputs, strict=True))
-        return execute(plan, feeds, self._transaction, self._way)
+        keys, transaction, way = body.inputs, self._transaction, self._way
+        # The run around it has set the floating-point policy already.
+        return lambda inputs: _steps(plan, dict(zip(keys, inputs, strict=True)), transaction, way)
 
 
 def execute(
@@ -131,40 +138,47 @@ def execute(
     Raises:
         MinigradError: a node failed; the message names it and the user's line.
     """
-    values: dict[SymbolicTensor, Array] = dict(feeds)
-    at_start = AtStart(transaction)
     with kernel_errstate():
-        for op, done in zip(plan.steps, plan.release, strict=True):
-            primitive = op.primitive
-            inputs = [None if t is None else values[t] for t in op.inputs]
-            kernel: Any = primitive.compute
-            try:
-                if primitive.has_bodies:
-                    runner = Runner(transaction, plan.wanted[op], way)
-                    made = kernel(np, runner, *inputs, **op.attrs)
-                elif primitive.stateful:
-                    ordered = primitive.effect != "read" or op in plan.staged_reads
-                    made = kernel(np, transaction if ordered else at_start, *inputs, **op.attrs)
-                elif way.generic or primitive.numpy is None:
-                    made = kernel(np, *inputs, **op.attrs)
+        return _steps(plan, dict(feeds), transaction, way)
+
+
+def _steps(
+    plan: Plan,
+    values: dict[SymbolicTensor, Array],
+    transaction: Transaction | Iterations,
+    way: Way,
+) -> list[Array]:
+    """Run a plan's steps on a dictionary of the fed values, which takes up the others too."""
+    fed = plan.fed
+    for op, done in zip(plan.steps, plan.release, strict=True):
+        primitive, attrs = op.primitive, op.attrs
+        inputs = [None if t is None else values[t] for t in op.inputs]
+        kernel: Any = primitive.compute
+        effect = primitive.effect
+        try:
+            if effect == "pure" or effect == "host":
+                if primitive.numpy is None or way.generic:
+                    made = kernel(np, *inputs, **attrs)
                 else:
-                    made = primitive.numpy(*inputs, **op.attrs)
-            except Exception as error:
-                if isinstance(error, MinigradError):
-                    raise node_error(op, inputs, error) from error
-                if primitive.effect in ("host", "body"):
-                    error.add_note(f"raised {_place(op)}")
-                    raise
-                raise node_error(op, inputs, error) from error
-            if primitive.single:
-                made = (made,)
-            for t, value in zip(op.outputs, made, strict=True):
-                if t not in feeds:
-                    values[t] = value if type(value) is np.ndarray else np.asarray(value)
-            if way.check_numerics:
-                _check_numerics(op, inputs, [values[t] for t in op.outputs])
-            for t in done:
-                values.pop(t, None)
+                    made = primitive.numpy(*inputs, **attrs)
+            elif effect == "body":
+                made = kernel(np, Runner(transaction, plan.wanted[op], way), *inputs, **attrs)
+            elif effect == "read" and op not in plan.staged_reads:
+                made = kernel(np, AtStart(transaction), *inputs, **attrs)
+            else:
+                made = kernel(np, transaction, *inputs, **attrs)
+        except Exception as error:
+            if effect in ("host", "body") and not isinstance(error, MinigradError):
+                error.add_note(f"raised {_place(op)}")
+                raise
+            raise node_error(op, inputs, error) from error
+        for t, value in zip(op.outputs, (made,) if primitive.single else made, strict=True):
+            if t not in fed:
+                values[t] = value if type(value) is np.ndarray else np.asarray(value)
+        if way.check_numerics:
+            _check_numerics(op, inputs, [values[t] for t in op.outputs])
+        for t in done:
+            values.pop(t, None)
     return [values[t] for t in plan.fetches]
 
 

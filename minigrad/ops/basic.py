@@ -21,6 +21,7 @@ from minigrad.errors import (
     ArgumentError,
     DTypeError,
     FeedError,
+    GraphError,
     NotDifferentiableError,
     ShapeError,
 )
@@ -116,13 +117,22 @@ def placeholder(dtype: DTypeLike, shape: Any = None, name: str = "Placeholder") 
         shape: an int or a sequence, None for unknown dimensions; None for an unknown rank.
         name: name of the node.
 
+    Raises:
+        GraphError: the body of a branch or loop is being built, where nothing can be fed.
+
     >>> import minigrad as mg
     >>> with mg.Graph().as_default():
     ...     mg.placeholder("float32", (None, 3), name="x")
     Tensor("x:0", shape=(?, 3), dtype=float32)
     """
     attrs = {"dtype": as_dtype(dtype), "shape": as_shape(shape)}
-    with in_graph(get_default_graph()):
+    graph = get_default_graph()
+    if graph.outer is not None:
+        raise GraphError(
+            f"placeholder {name!r} is made inside the body of a branch or loop, where nothing can "
+            "be fed; make it before, and use it inside"
+        )
+    with in_graph(graph):
         return apply(placeholder, (), attrs, name=name)  # type: ignore[return-value]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from minigrad.core.context import STATE
+from minigrad.core.context import STATE, innermost
 from minigrad.core.current_graph import get_default_graph
 from minigrad.core.graph import Graph, GraphKeys
 from minigrad.core.operation import Operation, SymbolicTensor
@@ -48,6 +48,11 @@ def _() -> tuple[()]:
 def _bundle(graph: Graph, inputs: Iterable[Operation], name: str) -> Operation:
     """A NoOp that runs after `inputs` and the control dependencies in force."""
     state = STATE.get()
+    if innermost(graph) is not graph:
+        raise GraphError(
+            f"{name}: its operations were built outside the function of a branch or loop, and so "
+            "would run whether or not the function does; build them inside"
+        )
     control = dict.fromkeys([*(op for op in state.control if op.graph is graph), *inputs])
     full = graph.unique_name(state.scope + name)
     return graph.add_operation(no_op, (), {}, (), full, tuple(control))
@@ -128,6 +133,6 @@ def global_variables_initializer(name: str = "init") -> Operation:
     ...         sess.run(w)
     array([1., 2.], dtype=float32)
     """
-    graph = get_default_graph()
+    graph = get_default_graph().root
     initializers = [v.initializer for v in graph.get_collection(GraphKeys.GLOBAL_VARIABLES)]
     return _bundle(graph, initializers, name)

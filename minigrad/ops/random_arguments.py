@@ -50,21 +50,20 @@ def _source(what: str, seed: int | None, generator: Generator | None) -> Generat
                 f"{what} expected a minigrad.random.Generator, got {generator!r}; make one with "
                 "mg.random.Generator(seed=…), or pass an integer as seed="
             )
-        if generator.graph not in (None, state.graph):
+        graph = None if state.graph is None else state.graph.root
+        if generator.graph not in (None, graph):
             raise GraphError(
-                f"{what}: {generator!r} belongs to {generator.graph!r}, not to {state.graph!r}; "
+                f"{what}: {generator!r} belongs to {generator.graph!r}, not to {graph!r}; "
                 "make it inside this graph, or in eager code to share it"
             )
         return generator
+
     # Choosing a key counts one random op: a recomputed function must find the key it had.
-    log = state.log
-    if log is not None and log.replaying:
-        replayed: Generator | Key = log.take()
-        return replayed
-    source = choose_key(None, seed)[0] if state.graph is None else Generator(seed)
-    if log is not None:
-        log.results.append(source)
-    return source
+    def choose() -> Generator | Key:
+        return choose_key(None, seed)[0] if state.graph is None else Generator(seed)
+
+    chosen: Generator | Key = choose() if state.log is None else state.log.choose(choose)
+    return chosen
 
 
 def dims_of(shape: Any) -> tuple[Tensor, Shape]:

@@ -189,14 +189,11 @@ class Module(Tree):
         a tensor that only a run gives a value.
         """
         log = STATE.get().log
-        if log is not None and log.replaying:
-            return log.take()  # A checkpointed function is computed again after the call.
         flag = CALL.get().training
         if flag is None:
             flag = self._training
-        if log is not None:
-            log.results.append(flag)
-        return flag
+        # A checkpointed function is computed again after the call.
+        return flag if log is None else log.choose(lambda: flag)
 
     @training.setter
     def training(self, value: Any) -> None:
