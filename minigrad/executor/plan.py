@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import Cell, cells_of, written_cells
+from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 
 
@@ -14,7 +15,8 @@ class Plan:
     """The steps of one kind of run: these fetches, with these tensors fed.
 
     Attributes:
-        steps: the operations to run, in creation order.
+        constants: the values of the constants that the steps read.
+        steps: the operations to run, in creation order; constants are none.
         release: for each step, the tensors that no later step reads.
         fetches: the tensors whose values are wanted.
         feeds: the tensors that are fed.
@@ -28,6 +30,7 @@ class Plan:
 
     __slots__ = (
         "cells",
+        "constants",
         "fed",
         "feeds",
         "fetches",
@@ -52,7 +55,11 @@ class Plan:
         self.fetches = tuple(fetches)
         self.feeds = tuple(feeds)
         self.fed = frozenset(feeds)
-        self.steps = prune(graph, fetches, targets, feeds)
+        needed = prune(graph, fetches, targets, feeds)
+        self.constants: dict[SymbolicTensor, Array] = {
+            op.outputs[0]: op.attrs["value"].array for op in needed if op.type == "Const"
+        }
+        self.steps = [op for op in needed if op.type != "Const"]
         self.unfed = next((op for op in self.steps if op.type == "Placeholder"), None)
         self.release = _releases(self.steps, self.fetches)
         self.cells: dict[int, Cell] = {v.cell.key: v.cell for v in variables}

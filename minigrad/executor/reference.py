@@ -6,7 +6,7 @@ kernels that NumPy computes faster, where a primitive names one, is what a sessi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,7 +124,7 @@ class Runner:
             plan = body.plans[outputs] = Plan(body, outputs, body.targets, body.inputs)
         keys, transaction, way = body.inputs, self._transaction, self._way
         # The run around it has set the floating-point policy already.
-        return lambda inputs: _steps(plan, dict(zip(keys, inputs, strict=True)), transaction, way)
+        return lambda inputs: _steps(plan, zip(keys, inputs, strict=True), transaction, way)
 
 
 def execute(
@@ -139,28 +139,32 @@ def execute(
         MinigradError: a node failed; the message names it and the user's line.
     """
     with kernel_errstate():
-        return _steps(plan, dict(feeds), transaction, way)
+        return _steps(plan, feeds.items(), transaction, way)
 
 
 def _steps(
     plan: Plan,
-    values: dict[SymbolicTensor, Array],
+    feeds: Iterable[tuple[SymbolicTensor, Array]],
     transaction: Transaction | Iterations,
     way: Way,
 ) -> list[Array]:
-    """Run a plan's steps on a dictionary of the fed values, which takes up the others too."""
+    """The same, under the floating-point policy in force."""
+    values = dict(plan.constants)
+    values.update(feeds)
     fed = plan.fed
+    if way.check_numerics:
+        for t, value in plan.constants.items():
+            _check_numerics(t.op, [], [value])
     for op, done in zip(plan.steps, plan.release, strict=True):
-        primitive, attrs = op.primitive, op.attrs
+        primitive, attrs, outputs = op.primitive, op.attrs, op.outputs
         inputs = [None if t is None else values[t] for t in op.inputs]
         kernel: Any = primitive.compute
         effect = primitive.effect
         try:
-            if effect == "pure" or effect == "host":
-                if primitive.numpy is None or way.generic:
-                    made = kernel(np, *inputs, **attrs)
-                else:
-                    made = primitive.numpy(*inputs, **attrs)
+            if primitive.numpy is not None and not way.generic:
+                made = primitive.numpy(*inputs, **attrs)
+            elif effect == "pure" or effect == "host":
+                made = kernel(np, *inputs, **attrs)
             elif effect == "body":
                 made = kernel(np, Runner(transaction, plan.wanted[op], way), *inputs, **attrs)
             elif effect == "read" and op not in plan.staged_reads:
@@ -172,13 +176,15 @@ def _steps(
                 error.add_note(f"raised {_place(op)}")
                 raise
             raise node_error(op, inputs, error) from error
-        for t, value in zip(op.outputs, (made,) if primitive.single else made, strict=True):
+        if primitive.single:
+            made = (made,)
+        for t, value in zip(outputs, made, strict=True):
             if t not in fed:
                 values[t] = value if type(value) is np.ndarray else np.asarray(value)
         if way.check_numerics:
-            _check_numerics(op, inputs, [values[t] for t in op.outputs])
+            _check_numerics(op, inputs, [values[t] for t in outputs])
         for t in done:
-            values.pop(t, None)
+            del values[t]
     return [values[t] for t in plan.fetches]
 
 
