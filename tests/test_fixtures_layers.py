@@ -13,9 +13,13 @@ import pytest
 import minigrad as mg
 import minigrad.nn as nn
 
-ROWS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "fixtures" / "layers.json").read_text(encoding="utf-8")
-)["rows"]
+ROWS: list[dict[str, Any]] = [
+    row
+    for name in ("layers.json", "losses.json")
+    for row in json.loads((Path(__file__).parent / "fixtures" / name).read_text(encoding="utf-8"))[
+        "rows"
+    ]
+]
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 
 
