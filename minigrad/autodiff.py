@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
 
+from minigrad.core.ancestry import ancestors as ancestors
+from minigrad.core.ancestry import dependents, levels
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, in_graph
 from minigrad.core.current_graph import name_scope
@@ -100,38 +102,22 @@ def gradients(
         check_differentiable(x, "x")
     with in_graph(graph), name_scope("gradients"):
         seeds = seed(targets, grad_ys)
-        found = _outwards(graph, seeds, [k for group in keys for k in group])
+        found = _outwards(seeds, [k for group in keys for k in group])
         return [
             collect(found, group, x, unconnected) for group, x in zip(keys, sources, strict=True)
         ]
 
 
-def _outwards(
-    graph: Graph, seeds: list[tuple[Tensor, Gradient]], sources: list[Any]
-) -> dict[Any, Gradient]:
+def _outwards(seeds: list[tuple[Tensor, Gradient]], sources: list[Any]) -> dict[Any, Gradient]:
     """Walk back through a graph; from the body of a branch or loop, on through those around it.
 
     What the body captures may depend on the sources outside. The gradient is the body's all the
     same: it is a value of one run of the body.
     """
-    levels: list[tuple[list[Operation], dict[SymbolicTensor, SymbolicTensor]]] = []
-    targets = [t for t, _ in seeds if isinstance(t, SymbolicTensor)]
-    around: Graph | None = graph
-    while around is not None:
-        nodes = ancestors(targets)
-        inputs = {op.outputs[0] for op in nodes if op.type == "Placeholder"}
-        captured = {t: source for source, t in around.outside().items() if t in inputs}
-        levels.append((nodes, captured))
-        targets, around = list(captured.values()), around.outer
-    # From the outermost graph inwards: through which captured tensors do the sources show?
-    live = set(sources)
-    for nodes, captured in reversed(levels):
-        live.update(t for t, source in captured.items() if source in live)
-        for op in nodes:
-            if any(t in live for t in op.inputs):
-                live.update(op.outputs)
+    around = levels([t for t, _ in seeds if isinstance(t, SymbolicTensor)])
+    live = dependents(around, sources)
     found: dict[Any, Gradient] = {}
-    for nodes, captured in levels:
+    for nodes, captured in around:
         through = [t for t in captured if t in live]
         made = backward(nodes, seeds, [*sources, *through])
         found.update({key: g for key, g in made.items() if key not in captured})
@@ -143,25 +129,6 @@ def _outwards(
 
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def ancestors(targets: Sequence[SymbolicTensor]) -> list[Operation]:
-    """The operations that `targets` are computed from, in creation order."""
-    seen: set[Operation] = set()
-    stack = [t.op for t in targets]
-    while stack:
-        op = stack.pop()
-        if op in seen:
-            continue
-        seen.add(op)
-        for t in op.inputs:
-            if t is not None and t.op not in seen:
-                stack.append(t.op)
-    return sorted(seen, key=_index)
-
-
-def _index(op: Operation) -> int:
-    return op.index
 
 
 def check_differentiable(x: Tensor | Variable, role: str) -> None:

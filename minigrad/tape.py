@@ -10,13 +10,13 @@ from typing import Any
 
 from minigrad.autodiff import (
     Unconnected,
-    ancestors,
     backward,
     check_differentiable,
     collect,
     gradients,
     seed,
 )
+from minigrad.core.ancestry import ancestors
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, State, changed
 from minigrad.core.indexed_slices import IndexedSlices
