@@ -312,6 +312,17 @@ def test_manual_updates_follow_a_flag() -> None:
         assert averages(layer) == AFTER[0]
 
 
+def test_manual_updates_are_handed_out_once_by_a_checkpoint() -> None:
+    layer = layer_of(epsilon=1.0, update="manual")
+    with mg.Graph().as_default(), mg.Session() as session:
+        x = mg.placeholder("float64", (None, 2))
+        loss = mg.sum(mg.checkpoint(lambda x: mg.sin(layer(x)))(x))
+        slopes = mg.gradients(loss, [x])
+        assert len(layer.updates) == 1
+        session.run([loss, *slopes, *layer.updates], {x: BATCHES[0]})
+    assert averages(layer) == AFTER[0]
+
+
 def test_manual_updates_in_eager_code() -> None:
     layer = layer_of(epsilon=1.0, update="manual")
     layer(BATCHES[2])

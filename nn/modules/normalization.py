@@ -199,7 +199,7 @@ class RMSNorm(_OverShape):
 
     def missing(self) -> str:
         """What `extra_repr` says of a scale that is left out."""
-        return ", scale=False" if self.scale is None else ""
+        return "" if "scale" in self._declared else ", scale=False"
 
 
 class OverChannels(Affine):
