@@ -14,7 +14,7 @@ from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.registry import primitive_of
-from minigrad.core.state import StateOwner, Transaction, eager_slots
+from minigrad.core.state import EAGER, StateOwner
 from minigrad.core.tensor import ConcreteTensor, Ghost, Tensor
 from minigrad.dtypes import DType, default_dtype, promote_types, weak_dtype
 from minigrad.errors import (
@@ -82,8 +82,7 @@ def read(variable: Variable, graph: Graph | None) -> Tensor:
     if graph is not None:
         result = graph.read_node(variable)
     else:
-        transaction = Transaction(eager_slots({"variable": variable}, "read"))
-        made = ConcreteTensor(transaction.read(variable.cell))
+        made = ConcreteTensor(EAGER.values[variable.cell.key])
         made._key = variable._key
         for tape in state.tapes:
             if tape.watch_variables and variable.trainable and variable.dtype.is_inexact:
