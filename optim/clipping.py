@@ -10,6 +10,7 @@ from minigrad.core.bind import tensor_of
 from minigrad.core.composites import composite
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.tensor import Tensor, TensorLike
+from minigrad.dtypes import float16, float32
 from minigrad.errors import ArgumentError
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import greater
@@ -42,6 +43,9 @@ def global_norm(gradients: Sequence[Gradient | TensorLike | None]) -> Tensor:
     Args:
         gradients: tensors (or `IndexedSlices`) of floating dtypes; None entries are left out.
 
+    Returns:
+        A scalar of their common dtype; float32 if that is float16, whose squares overflow.
+
     Raises:
         ArgumentError: the list is empty.
 
@@ -49,7 +53,10 @@ def global_norm(gradients: Sequence[Gradient | TensorLike | None]) -> Tensor:
     >>> optim.global_norm([[3.0], [[4.0]]])
     Tensor(5., shape=(), dtype=float32)
     """
-    parts = [reduce_sum(square(g)) for g in _tensors(gradients) if g is not None]
+    found = [g for g in _tensors(gradients) if g is not None]
+    # Squares of float16 overflow from 256 on.
+    wide = [astype(g, float32) if g.dtype is float16 else g for g in found]
+    parts = [reduce_sum(square(g)) for g in wide]
     total = parts[0]
     for part in parts[1:]:
         total = add(total, part)
