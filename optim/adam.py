@@ -39,11 +39,10 @@ class Moments(Optimizer):
         zero = SlotSpec(variable.shape, variable.dtype)
         return {"m": zero, "v": zero}
 
-    def moments(self, g: Tensor, slots: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def moments(self, g: Tensor, slots: dict[str, Tensor], step: Step) -> tuple[Tensor, Tensor]:
         """The averages of the gradient and of its square, with a new gradient."""
-        m = self.beta1 * slots["m"] + (1.0 - self.beta1) * g
-        v = self.beta2 * slots["v"] + (1.0 - self.beta2) * square(g)
-        return m, v
+        m = step.average(self.beta1, slots["m"], g)
+        return m, step.average(self.beta2, slots["v"], square(g))
 
     def root2(self, step: Step) -> Tensor:
         """The square root of 1 - beta2**t, which undoes the bias of sqrt(v)."""
@@ -106,12 +105,12 @@ class Adam(Moments):
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """w -= rate · m̂ / (√v̂ + ε)."""
-        m, v = self.moments(g, slots)
+        m, v = self.moments(g, slots, step)
         new = {"m": m, "v": v}
         if self.amsgrad:
             v = new["v_max"] = maximum(slots["v_max"], v)
-        rate = step.rate / step.unbias(self.beta1)
-        return w - rate * m / (sqrt(v) / self.root2(step) + self.epsilon), new
+        size = sqrt(v) / self.root2(step) + step.constant(self.epsilon)
+        return w - step.unbiased_rate(self.beta1) * m / size, new
 
 
 class AMSGrad(Adam):
@@ -222,6 +221,7 @@ class Adamax(Optimizer):
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """w -= rate/(1 - β₁ᵗ) · m/u."""
-        m = self.beta1 * slots["m"] + (1.0 - self.beta1) * g
-        u = maximum(self.beta2 * slots["u"], absolute(g) + self.epsilon)
-        return w - step.rate / step.unbias(self.beta1) * m / u, {"m": m, "u": u}
+        m = step.average(self.beta1, slots["m"], g)
+        shrunk = step.constant(self.beta2) * slots["u"]
+        u = maximum(shrunk, absolute(g) + step.constant(self.epsilon))
+        return w - step.unbiased_rate(self.beta1) * m / u, {"m": m, "u": u}

@@ -71,14 +71,16 @@ class NAdam(Moments):
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """A step along the gradient, and one along the average with the next step's momentum."""
-        m, v = self.moments(g, slots)
-        now, following = self._momentum(step.number), self._momentum(step.number + 1.0)
+        m, v = self.moments(g, slots, step)
+        own = (self.beta1, self.momentum_decay)
+        now = step.once(("now", *own), lambda: self._momentum(step.number))
+        following = step.once(("following", *own), lambda: self._momentum(step.number + 1.0))
         product = slots["product"] * now
         for_gradient = cast_to((1.0 - now) / (1.0 - product), w.dtype)
         for_average = cast_to(following / (1.0 - product * following), w.dtype)
         direction = for_gradient * g + for_average * m
-        new = w - step.rate * direction / (sqrt(v) / self.root2(step) + self.epsilon)
-        return new, {"m": m, "v": v, "product": product}
+        size = sqrt(v) / self.root2(step) + step.constant(self.epsilon)
+        return w - step.rate * direction / size, {"m": m, "v": v, "product": product}
 
 
 class RAdam(Moments):
@@ -119,20 +121,23 @@ class RAdam(Moments):
         super().__init__(learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon, **options)
 
     def _rectified(self, t: Tensor) -> Tensor:
-        """rₜ, or 0 where it is not used."""
+        """rₜ·√(1 − β₂ᵗ), or 0 where it is not used."""
         beta2 = self.beta2
         limit = 2.0 / (1.0 - beta2) - 1.0
-        rho = limit - 2.0 * t * beta2**t / (1.0 - beta2**t)
+        power = beta2**t
+        rho = limit - 2.0 * t * power / (1.0 - power)
         used = greater(rho, 5.0)
         rho = where(used, rho, 6.0)
         r = sqrt((rho - 4.0) * (rho - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * rho))
-        return where(used, r, 0.0)
+        return where(used, r * sqrt(1.0 - power), 0.0)
 
     def update(
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """w -= rate · m̂, divided by the root mean square once that can be trusted."""
-        m, v = self.moments(g, slots)
-        r = step.scalar(("rectified", self.beta2), self._rectified)
-        factor = where(greater(r, 0.0), r * self.root2(step) / (sqrt(v) + self.epsilon), 1.0)
-        return w - step.rate / step.unbias(self.beta1) * m * factor, {"m": m, "v": v}
+        m, v = self.moments(g, slots, step)
+        scale = step.scalar(("rectified", self.beta2), self._rectified)
+        used = step.once(("used", self.beta2, step.dtype), lambda: greater(scale, 0.0))
+        size = sqrt(v) + step.constant(self.epsilon)
+        factor = where(used, scale / size, step.constant(1.0))
+        return w - step.unbiased_rate(self.beta1) * m * factor, {"m": m, "v": v}

@@ -64,7 +64,7 @@ class AdaGrad(Optimizer):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """s += g², w -= rate · g/(√s + ε)."""
         s = slots["sum"] + square(g)
-        return w - step.rate * g / (sqrt(s) + self.epsilon), {"sum": s}
+        return w - step.rate * g / (sqrt(s) + step.constant(self.epsilon)), {"sum": s}
 
 
 class Adadelta(Optimizer):
@@ -113,9 +113,10 @@ class Adadelta(Optimizer):
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Δ = √(d + ε)/√(s + ε) · g, w -= rate·Δ."""
-        s = self.rho * slots["square"] + (1.0 - self.rho) * square(g)
-        delta = sqrt(slots["delta"] + self.epsilon) / sqrt(s + self.epsilon) * g
-        d = self.rho * slots["delta"] + (1.0 - self.rho) * square(delta)
+        epsilon = step.constant(self.epsilon)
+        s = step.average(self.rho, slots["square"], square(g))
+        delta = sqrt(slots["delta"] + epsilon) / sqrt(s + epsilon) * g
+        d = step.average(self.rho, slots["delta"], square(delta))
         return w - step.rate * delta, {"square": s, "delta": d}
 
 
@@ -179,14 +180,15 @@ class RMSprop(Optimizer):
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """w -= rate · g/(√s + ε)."""
-        s = self.rho * slots["square"] + (1.0 - self.rho) * square(g)
+        s = step.average(self.rho, slots["square"], square(g))
         new = {"square": s}
         variance = s
         if self.centered:
-            c = new["mean"] = self.rho * slots["mean"] + (1.0 - self.rho) * g
+            c = new["mean"] = step.average(self.rho, slots["mean"], g)
             # Rounding may bring it below zero.
-            variance = maximum(s - square(c), 0.0)
-        direction = g / (sqrt(variance) + self.epsilon)
+            variance = maximum(s - square(c), step.constant(0.0))
+        direction = g / (sqrt(variance) + step.constant(self.epsilon))
         if self.momentum:
-            direction = new["momentum"] = self.momentum * slots["momentum"] + direction
+            kept = step.constant(self.momentum) * slots["momentum"]
+            direction = new["momentum"] = kept + direction
         return w - step.rate * direction, new

@@ -90,6 +90,11 @@ def learning_rate(owner: str, value: Any) -> Rate:
         if isinstance(value, ConcreteTensor):
             nonnegative(owner, "learning_rate", float(value._value))
         return value
+    if isinstance(value, type):
+        raise ArgumentTypeError(
+            f"{owner}: learning_rate is the class {value.__name__}; make a schedule with it first, "
+            f"{value.__name__}(…)"
+        )
     if callable(value):
         return value  # type: ignore[no-any-return]
     if isinstance(value, str) or not isinstance(value, numbers.Real | np.number):
@@ -113,7 +118,7 @@ def names(variables: Iterable[Variable]) -> str:
 
 
 def trainable_list(owner: str, variables: Any) -> list[Variable]:
-    """The variables that `variables` stands for, each checked.
+    """The variables to train that `variables` stands for, each checked.
 
     Of a module, those that are trainable (frozen ones are left out); of a list, all.
 
@@ -122,9 +127,37 @@ def trainable_list(owner: str, variables: Any) -> list[Variable]:
         ArgumentTypeError: one is not a variable.
         DTypeError: one is not of a floating dtype.
     """
-    module = isinstance(variables, HasParameters) and not isinstance(variables, Variable)
+    found = variable_list(owner, variables)
+    if _is_module(variables):
+        found = [v for v in found if v.trainable]
+        if not found:
+            raise ArgumentError(
+                f"{owner}: there are no variables to train; all parameters of "
+                f"{type(variables).__name__} are frozen"
+            )
+    check_trainable(owner, found)
+    return found
+
+
+def _is_module(variables: Any) -> bool:
+    return isinstance(variables, HasParameters) and not isinstance(variables, Variable | type)
+
+
+def variable_list(owner: str, variables: Any) -> list[Variable]:
+    """The variables that `variables` stands for, trainable or not.
+
+    Raises:
+        ArgumentError: there are none, or one is given twice.
+        ArgumentTypeError: one is not a variable.
+        DTypeError: one is not of a floating dtype.
+    """
     source: Any = variables
-    if module:
+    if isinstance(variables, type):
+        raise ArgumentTypeError(
+            f"{owner}: expected variables, got the class {variables.__name__}; make a module with "
+            f"it first, {variables.__name__}(…)"
+        )
+    if _is_module(variables):
         source = variables.parameters()
     elif isinstance(variables, Variable):
         source = [variables]
@@ -138,19 +171,17 @@ def trainable_list(owner: str, variables: Any) -> list[Variable]:
             f"got {variables!r}"
         )
     found = list(source)
-    if module:
-        found = [v for v in found if getattr(v, "trainable", True)]
     if not found:
         raise ArgumentError(
             f"{owner}: there are no variables to train"
-            + (f"; {type(variables).__name__} has no trainable parameters" if module else "")
+            + (f"; {type(variables).__name__} has no parameters" if source is not variables else "")
         )
     check_variables(owner, found)
     return found
 
 
 def check_variables(owner: str, variables: Iterable[Any]) -> None:
-    """Raise unless all are different trainable variables of floating dtypes."""
+    """Raise unless all are different variables of floating dtypes."""
     seen: set[Variable] = set()
     for v in variables:
         if not isinstance(v, Variable):
@@ -162,6 +193,11 @@ def check_variables(owner: str, variables: Iterable[Any]) -> None:
             raise DTypeError(
                 f"{owner}: variable {v.name!r} is of {v.dtype}; only floating dtypes can be trained"
             )
+
+
+def check_trainable(owner: str, variables: Iterable[Variable]) -> None:
+    """Raise `ArgumentError` for one that is not trainable."""
+    for v in variables:
         if not v.trainable:
             raise ArgumentError(
                 f"{owner}: variable {v.name!r} is not trainable; leave it out, or make it with "

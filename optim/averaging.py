@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from minigrad.core.bind import tensor_of
 from minigrad.core.composites import call_composite
 from minigrad.core.context import STATE, changed
@@ -27,12 +25,11 @@ from minigrad.ops.selection import minimum, where
 from minigrad.optim.arguments import Variables, count, flag, fraction, trainable_list
 from minigrad.optim.commit import Update, commit
 from minigrad.optim.slots import (
+    Counters,
     SlotSpec,
     SlotTable,
     load_state,
-    make_state,
     read_state,
-    start_value,
 )
 from minigrad.optim.step import cast_to, choose
 from minigrad.session import Session
@@ -53,8 +50,7 @@ class WeightAverage(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self._slots = SlotTable(name)
-        self._tracked: list[Variable] = []
-        self._counters: dict[str, Variable] = {}
+        self._counters = Counters(name)
 
     # -- what a subclass gives -------------------------------------------------------------
 
@@ -75,14 +71,15 @@ class WeightAverage(ABC):
     @property
     def updates(self) -> Variable:
         """How many values the averages hold: an int64 variable."""
-        return self._counter("updates")
+        return self._counters.get("updates")
 
-    def _counter(self, name: str, variable: Variable | None = None) -> Variable:
-        if name not in self._counters:
-            home = STATE.get().graph if variable is None else variable.graph
-            start = np.bool_(False) if name == "swapped" else np.int64(0)
-            self._counters[name] = make_state(home, start, f"{self.name}/{name}")
-        return self._counters[name]
+    @property
+    def _calls(self) -> Variable:
+        return self._counters.get("calls")
+
+    @property
+    def _swapped(self) -> Variable:
+        return self._counters.get("swapped", start=False)
 
     def build(self, variables: Variables) -> None:
         """Make all state for these variables now, as loading a saved state needs it."""
@@ -90,18 +87,15 @@ class WeightAverage(ABC):
 
     def _track(self, variables: Sequence[Variable]) -> None:
         for v in variables:
-            if v not in self._slots:
-                self._tracked.append(v)
-                self._slots.make(v, "average", start_value(v))
-                self._slots.fill(v, {"backup": SlotSpec(v.shape, v.dtype)})
-        if variables:
-            for name in ("updates", "calls", "swapped"):
-                self._counter(name, variables[0])
+            self._slots.copy(v, "average")
+            self._slots.fill(v, {"backup": SlotSpec(v.shape, v.dtype)})
+        for name in ("updates", "calls"):
+            self._counters.get(name, variables[0])
+        self._counters.get("swapped", variables[0], start=False)
 
     def state(self) -> dict[str, Variable]:
         """Averages and counters, by name."""
-        counters = {f"{self.name}/{name}": v for name, v in self._counters.items()}
-        return counters | self._slots.named()
+        return self._counters.named() | self._slots.named()
 
     def variables(self) -> list[Variable]:
         """Its own variables. `minigrad.save` takes them."""
@@ -141,39 +135,40 @@ class WeightAverage(ABC):
             self._track(trainable_list(self.name, variables))
         tracked = self._known()
         graph = self._graph(tracked)
-        if graph is None and self._counter("swapped").item():
+        if graph is None and self._swapped.item():
             raise StateError(f"{self.name}: update was called while the averages are swapped in")
         slots = [self._slots[v]["average"] for v in tracked]
-        written = [*slots, self._counter("updates"), self._counter("calls")]
+        written = [*slots, self.updates, self._calls]
         return commit(graph, written, lambda: self._updated(tracked), self.name)
 
     apply = update
 
     def _known(self) -> list[Variable]:
-        if not self._tracked:
+        tracked = list(self._slots)
+        if not tracked:
             raise ArgumentError(
                 f"{self.name} has no variables to average yet; write update(variables)"
             )
-        return list(self._tracked)
+        return tracked
 
     def _graph(self, variables: Sequence[Variable]) -> Graph | None:
         """The graph to work in."""
         graph = graph_of_arguments([list(variables)], {}) or STATE.get().graph
-        counter = self._counter("updates")
+        counter = self.updates
         if counter.graph not in (None, graph):
             raise GraphError(f"{self.name}: its averages belong to {counter.graph!r}")
         return graph
 
     def _updated(self, variables: Sequence[Variable]) -> list[Update]:
-        updates, calls = tensor_of(self._counter("updates")), tensor_of(self._counter("calls"))
-        due = logical_not(self._counter("swapped"))
+        updates, calls = tensor_of(self.updates), tensor_of(self._calls)
+        due = logical_not(self._swapped)
         more = self._due(calls)
         if more is not None:
             due = logical_and(due, more)
         n = astype(updates, float64)
         made = [
-            Update(self._counter("calls"), tensor_of(1, int64), add=True),
-            Update(self._counter("updates"), astype(due, int64), add=True),
+            Update(self._calls, tensor_of(1, int64), add=True),
+            Update(self.updates, astype(due, int64), add=True),
         ]
         for v in variables:
             slot = self._slots[v]["average"]
@@ -196,10 +191,8 @@ class WeightAverage(ABC):
 
     def _average(self, variable: Variable) -> Tensor:
         slots = self._slots[variable]
-        w = choose(
-            tensor_of(self._counter("swapped")), tensor_of(slots["backup"]), tensor_of(variable)
-        )
-        updates = tensor_of(self._counter("updates"))
+        w = choose(tensor_of(self._swapped), tensor_of(slots["backup"]), tensor_of(variable))
+        updates = tensor_of(self.updates)
         if isinstance(updates, ConcreteTensor) and not updates:
             return w
         shown = self._shown(tensor_of(slots["average"]), astype(updates, float64))
@@ -222,7 +215,7 @@ class WeightAverage(ABC):
                     f"{self.name}: the variables belong to a graph; run the operations that "
                     "swap_in() and swap_out() return instead"
                 )
-            if self._counter("swapped").item():
+            if self._swapped.item():
                 raise StateError(f"{self.name}: the averages are swapped in already")
             self.swap_in()
         try:
@@ -245,22 +238,22 @@ class WeightAverage(ABC):
     def _swap(self, compute: Any) -> Operation | None:
         tracked = self._known()
         backups = [self._slots[v]["backup"] for v in tracked]
-        written = [*tracked, *backups, self._counter("swapped")]
+        written = [*tracked, *backups, self._swapped]
         return commit(self._graph(tracked), written, compute, self.name)
 
     def _all_in(self) -> list[Update]:
-        active = tensor_of(self._counter("swapped"))
-        made = [Update(self._counter("swapped"), tensor_of(True, bool_))]
-        for v in self._tracked:
+        active = tensor_of(self._swapped)
+        made = [Update(self._swapped, tensor_of(True, bool_))]
+        for v in self._slots:
             backup = self._slots[v]["backup"]
             made.append(Update(backup, choose(active, tensor_of(backup), tensor_of(v))))
             made.append(Update(v, choose(active, tensor_of(v), self._average(v))))
         return made
 
     def _all_out(self) -> list[Update]:
-        active = tensor_of(self._counter("swapped"))
-        made = [Update(self._counter("swapped"), tensor_of(False, bool_))]
-        for v in self._tracked:
+        active = tensor_of(self._swapped)
+        made = [Update(self._swapped, tensor_of(False, bool_))]
+        for v in self._slots:
             own = tensor_of(self._slots[v]["backup"])
             made.append(Update(v, choose(active, own, tensor_of(v))))
         return made

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from minigrad.core.bind import tensor_of
-from minigrad.core.context import changed, in_graph
+from minigrad.core.context import STATE, changed, in_graph
 from minigrad.core.current_graph import name_scope
 from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation
@@ -58,11 +59,21 @@ def commit(
         _commit_now(written, compute, given)
         return None
     with in_graph(graph), changed(tapes=()), name_scope(name):
-        nodes = [
-            u.variable.assign_add(u.value) if u.add else u.variable.assign(u.value)
-            for u in compute()
-        ]
+        nodes = []
+        for u in compute():
+            with scope_of(u.variable):
+                nodes.append(
+                    u.variable.assign_add(u.value) if u.add else u.variable.assign(u.value)
+                )
         return group(nodes, name="step")
+
+
+def scope_of(variable: Variable) -> AbstractContextManager[Any]:
+    """A name scope inside the current one for what is done to one variable; none in eager code."""
+    state = STATE.get()
+    if state.graph is None:
+        return nullcontext()
+    return name_scope(f"{state.scope}{variable.name}/")
 
 
 def _commit_now(
@@ -88,12 +99,14 @@ def _commit_now(
         for update in compute():
             v = update.variable
             value = add(v, update.value) if update.add else update.value
-            transaction.write(v.cell, _array(tensor_of(value, v.dtype), v, foreign))
+            transaction.write(v.cell, _array(value, v, foreign))
         transaction.commit()
 
 
 def _array(value: Tensor, variable: Variable, foreign: set[int]) -> Array:
     """A value's array, for a variable to keep."""
+    if type(value) is not ConcreteTensor or value.dtype is not variable.dtype:
+        value = tensor_of(value, variable.dtype)
     array = cast(ConcreteTensor, value)._value
     if array.shape != variable.shape:
         raise ShapeError(

@@ -12,7 +12,7 @@ from minigrad.optim.arguments import (
     Rate,
     Variables,
     nonnegative,
-    trainable_list,
+    variable_list,
 )
 from minigrad.optim.arguments import (
     learning_rate as checked_rate,
@@ -32,6 +32,9 @@ class Settings(NamedTuple):
 
 class ParameterGroup:
     """Variables that an optimizer treats differently from the others.
+
+    The attributes `learning_rate`, `weight_decay`, `decoupled_weight_decay` and `l1` may be set
+    between eager steps. Nodes that were built keep what they had.
 
     Args:
         variables: a list of variables, a function that returns one, or a module.
@@ -59,7 +62,6 @@ class ParameterGroup:
         decoupled_weight_decay: float | None = None,
         l1: float | None = None,
     ) -> None:
-        owner = "ParameterGroup"
         self._source: Any = variables
         if isinstance(variables, Iterable) and not isinstance(variables, HasParameters):
             self._source = list(variables)
@@ -67,16 +69,21 @@ class ParameterGroup:
         self.is_known = not isinstance(variables, HasParameters) and not callable(variables)
         if self.is_known:
             self.variables()
-        self.learning_rate = None if learning_rate is None else checked_rate(owner, learning_rate)
-        self.weight_decay = _optional(owner, "weight_decay", weight_decay)
-        self.decoupled_weight_decay = _optional(
-            owner, "decoupled_weight_decay", decoupled_weight_decay
-        )
-        self.l1 = _optional(owner, "l1", l1)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.decoupled_weight_decay = decoupled_weight_decay
+        self.l1 = l1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if value is not None and name == "learning_rate":
+            value = checked_rate("ParameterGroup", value)
+        elif value is not None and name in ("weight_decay", "decoupled_weight_decay", "l1"):
+            value = nonnegative("ParameterGroup", name, value)
+        object.__setattr__(self, name, value)
 
     def variables(self) -> list[Variable]:
         """The group's variables."""
-        return trainable_list("ParameterGroup", self._source)
+        return variable_list("ParameterGroup", self._source)
 
     def over(self, defaults: Settings, *, decoupled: bool) -> Settings:
         """The group's settings, with those left out taken from `defaults`.
@@ -99,8 +106,17 @@ class ParameterGroup:
         )
 
 
-def _optional(owner: str, name: str, value: Any) -> float | None:
-    return None if value is None else nonnegative(owner, name, value)
+def group_tuple(owner: str, groups: Any) -> tuple[ParameterGroup, ...]:
+    """Groups, from a list of groups or of dicts of their arguments.
+
+    Raises:
+        ArgumentTypeError: it is no list.
+    """
+    if isinstance(groups, ParameterGroup | Mapping | str) or not isinstance(groups, Iterable):
+        raise ArgumentTypeError(
+            f"{owner}: groups takes a list of ParameterGroups or dicts, got {groups!r}"
+        )
+    return tuple([group_of(item) for item in groups])
 
 
 def group_of(item: Any) -> ParameterGroup:

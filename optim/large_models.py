@@ -71,8 +71,8 @@ class Lion(Optimizer):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """w -= rate · sign(β₁·m + (1 - β₁)·g)."""
         m = slots["m"]
-        direction = sign(self.beta1 * m + (1.0 - self.beta1) * g)
-        return w - step.rate * direction, {"m": self.beta2 * m + (1.0 - self.beta2) * g}
+        direction = sign(step.average(self.beta1, m, g))
+        return w - step.rate * direction, {"m": step.average(self.beta2, m, g)}
 
 
 class LAMB(Moments):
@@ -119,10 +119,11 @@ class LAMB(Moments):
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """w -= rate · ‖w‖/‖r‖ · r."""
-        m, v = self.moments(g, slots)
-        r = m / step.unbias(self.beta1) / (sqrt(v) / self.root2(step) + self.epsilon)
+        m, v = self.moments(g, slots, step)
+        size = sqrt(v) / self.root2(step) + step.constant(self.epsilon)
+        r = m / step.unbias(self.beta1) / size
         if step.decay:
-            r = r + step.decay * w
+            r = r + step.constant(step.decay) * w
         length, change = sqrt(reduce_sum(square(w))), sqrt(reduce_sum(square(r)))
         usable = logical_and(greater(length, 0.0), greater(change, 0.0))
         ratio = where(usable, length / where(usable, change, 1.0), 1.0)

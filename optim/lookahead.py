@@ -15,7 +15,7 @@ from minigrad.ops.logic import logical_and
 from minigrad.optim.arguments import count, positive
 from minigrad.optim.commit import Update
 from minigrad.optim.minimizer import Minimizer, Pairs
-from minigrad.optim.slots import SlotTable, start_value
+from minigrad.optim.slots import SlotTable
 from minigrad.optim.step import choose
 
 __all__ = ["Lookahead"]
@@ -54,9 +54,11 @@ class Lookahead(Minimizer):
     def __init__(
         self, optimizer: Minimizer, *, k: int = 5, alpha: float = 0.5, name: str | None = None
     ) -> None:
-        super().__init__(name or type(self).__name__)
+        super().__init__(type(self).__name__ if name is None else name)
         if not isinstance(optimizer, Minimizer):
             raise ArgumentTypeError(f"{self.name}: expected an optimizer, got {optimizer!r}")
+        if optimizer.name == self.name:
+            raise ArgumentError(f"{self.name}: the optimizer inside has this name too; give name=")
         self.optimizer = optimizer
         self.k = count(self.name, "k", k)
         self.alpha = positive(self.name, "alpha", alpha)
@@ -81,14 +83,14 @@ class Lookahead(Minimizer):
         """What the inner optimizer reads."""
         return self.optimizer.operands()
 
-    def wants_missing(self, variable: Variable) -> bool:
+    def collecting(self) -> list[Variable]:
         """As the inner optimizer."""
-        return self.optimizer.wants_missing(variable)
+        return self.optimizer.collecting()
 
     def prepare(self, variables: Sequence[Variable]) -> list[Variable]:
         """Make the slow weights, and the inner optimizer's state."""
         written = self.optimizer.prepare(variables)
-        return written + [self._slots.make(v, "slow", start_value(v)) for v in variables]
+        return written + [self._slots.copy(v, "slow") for v in variables]
 
     def updates(self, pairs: Pairs, global_step: Variable | None) -> list[Update]:
         """The inner optimizer's updates; every k-th pulled towards the slow weights."""

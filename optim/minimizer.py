@@ -26,7 +26,13 @@ from minigrad.errors import (
     GraphError,
     ShapeError,
 )
-from minigrad.optim.arguments import Variables, check_variables, names, trainable_list
+from minigrad.optim.arguments import (
+    Variables,
+    check_trainable,
+    check_variables,
+    names,
+    trainable_list,
+)
 from minigrad.optim.commit import Update, commit
 from minigrad.optim.slots import load_state, read_state
 from minigrad.session import Session
@@ -47,6 +53,8 @@ class Minimizer(ABC):
     """
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise ArgumentTypeError(f"{type(self).__name__}: name must be text, got {name!r}")
         self.name = name
 
     # -- what a subclass gives -------------------------------------------------------------
@@ -72,9 +80,9 @@ class Minimizer(ABC):
     def operands(self) -> list[Any]:
         """Tensors and variables that every step reads, such as the learning rate."""
 
-    def wants_missing(self, variable: Variable) -> bool:
-        """Whether a step needs a variable although there is no gradient for it."""
-        return False
+    def collecting(self) -> list[Variable]:
+        """Variables that a step needs even if it is given no gradient for them."""
+        return []
 
     # -- gradients -------------------------------------------------------------------------
 
@@ -108,7 +116,10 @@ class Minimizer(ABC):
                 f"tape can record it, got {loss!r}; or use mg.GradientTape and apply_gradients"
             )
         with GradientTape() as tape:
-            value = tensor_of(loss())
+            returned = loss()
+            if returned is None:
+                raise ArgumentTypeError(f"{self.name}: the loss {loss!r} returned None")
+            value = tensor_of(returned)
         if isinstance(value, SymbolicTensor):
             return self._graph_gradients(value, variables), value
         # Looked up after the call, which may be what makes a module's parameters.
@@ -130,7 +141,7 @@ class Minimizer(ABC):
         else:
             found = trainable_list(self.name, variables)
         for v in found:
-            if v.graph not in (None, loss.graph):
+            if v.graph not in (None, loss.graph.root):
                 raise GraphError(
                     f"{self.name}: variable {v.name!r} belongs to {v.graph!r}, the loss to "
                     f"{loss.graph!r}"
@@ -196,8 +207,7 @@ class Minimizer(ABC):
         unreached = [v for g, v in pairs if g is None]
         if unreached:
             warnings.warn(
-                f"{self.name}: the loss does not depend on {names(unreached)}, which stay as "
-                "they are",
+                f"{self.name}: the loss does not depend on {names(unreached)}; left unchanged",
                 UserWarning,
                 stacklevel=2,
             )
@@ -242,14 +252,24 @@ class Minimizer(ABC):
         given: list[Any] = [g for g, _ in pairs]
         graph = graph_of_arguments([given, variables, global_step, self.operands()], {})
         graph = graph or STATE.get().graph
-        written = self.prepare(variables)
+        home = None if graph is None else graph.root  # A step may lie in the body of a loop.
+        chosen = set(variables)
+        for v in self.collecting():
+            if v not in chosen and v.trainable and v.graph in (None, home):
+                pairs.append((None, v))
+        written = self.prepare([v for _, v in pairs])
         if global_step is not None:
             written.append(global_step)
-        _check_home(self.name, self.iterations, graph)
+        _check_home(self.name, self.iterations, home)
         return commit(graph, written, lambda: self.updates(pairs, global_step), self.name, given)
 
     def _checked_pairs(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Pairs:
         """The pairs of a step, with gradients that fit their variables."""
+        if not isinstance(grads_and_vars, Iterable):
+            raise ArgumentTypeError(
+                f"{self.name}: expected pairs of a gradient and its variable, got "
+                f"{grads_and_vars!r}"
+            )
         given = list(grads_and_vars)
         if not given:
             raise ArgumentError(
@@ -262,13 +282,16 @@ class Minimizer(ABC):
                     f"{self.name}: expected pairs of a gradient and its variable, got {pair!r}; "
                     "write zip(gradients, variables)"
                 )
-        check_variables(self.name, [v for _, v in given])
-        pairs: Pairs = [
-            (None if g is None else _checked(self.name, g, v), v)
-            for g, v in given
-            if g is not None or self.wants_missing(v)
-        ]
-        if all(g is None for g, _ in pairs):
+            if isinstance(pair[0], Variable) and not isinstance(pair[1], Variable):
+                raise ArgumentTypeError(
+                    f"{self.name}: each pair is (gradient, variable), got the variable "
+                    f"{pair[0].name!r} first; write zip(gradients, variables)"
+                )
+        variables = [v for _, v in given]
+        check_variables(self.name, variables)
+        check_trainable(self.name, variables)
+        pairs: Pairs = [(_checked(self.name, g, v), v) for g, v in given if g is not None]
+        if not pairs:
             raise GradientError(
                 f"{self.name}: there is no gradient for any of the variables "
                 f"{names([v for _, v in given])}; the loss does not depend on them"

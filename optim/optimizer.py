@@ -7,22 +7,19 @@ assigned; in a graph it adds nodes, and the assignments are one operation.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
-
-import numpy as np
 
 from minigrad.autodiff import Gradient, dense
 from minigrad.core.bind import tensor_of
-from minigrad.core.context import STATE
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
-from minigrad.dtypes import DType, float64, int64
-from minigrad.errors import ArgumentError, ShapeError, StateError
+from minigrad.dtypes import float64, int64
+from minigrad.errors import ArgumentError, StateError
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import equal
-from minigrad.ops.elementwise import add, divide, multiply, subtract
+from minigrad.ops.elementwise import add, divide, multiply
 from minigrad.ops.logic import logical_and, logical_not
 from minigrad.ops.selection import where
 from minigrad.ops.shaping import zeros_like
@@ -38,13 +35,12 @@ from minigrad.optim.arguments import (
     learning_rate as checked_rate,
 )
 from minigrad.optim.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
-from minigrad.optim.commit import Update
-from minigrad.optim.groups import ParameterGroup, Settings, group_of
+from minigrad.optim.commit import Update, scope_of
+from minigrad.optim.groups import ParameterGroup, Settings, group_tuple
 from minigrad.optim.minimizer import Minimizer, Pairs
-from minigrad.optim.schedule_base import Schedule
-from minigrad.optim.slots import SlotSpec, SlotTable, make_state
-from minigrad.optim.step import Step, all_finite, cast_to, choose
-from minigrad.shapes import show
+from minigrad.optim.rates import StepRates
+from minigrad.optim.slots import Counters, SlotSpec, SlotTable
+from minigrad.optim.step import Step, all_finite, choose
 
 __all__ = ["Optimizer"]
 
@@ -116,7 +112,7 @@ class Optimizer(Minimizer):
         groups: Iterable[ParameterGroup | Mapping[str, Any]] = (),
         name: str | None = None,
     ) -> None:
-        super().__init__(name or type(self).__name__)
+        super().__init__(type(self).__name__ if name is None else name)
         owner = self.name
         coupled = nonnegative(owner, "weight_decay", weight_decay)
         apart = nonnegative(owner, "decoupled_weight_decay", decoupled_weight_decay)
@@ -141,10 +137,11 @@ class Optimizer(Minimizer):
         self._clips = {key: positive(owner, key, clips[key]) for key in given}
         self.skip_nonfinite = flag(owner, "skip_nonfinite", skip_nonfinite)
         self.accumulate_steps = count(owner, "accumulate_steps", accumulate_steps)
-        self.groups = [group_of(item) for item in groups]
-        self._settings: dict[Variable, Settings] = {}
+        self.groups = group_tuple(owner, groups)
+        #: The group of each variable seen so far; None for those in no group.
+        self._group_of: dict[Variable, ParameterGroup | None] = {}
         self._grouped()  # A variable in two groups is found now where possible.
-        self._counters: dict[str, Variable] = {}
+        self._counters = Counters(owner)
         self._slots = SlotTable(owner)
 
     # -- the rule --------------------------------------------------------------------------
@@ -185,7 +182,6 @@ class Optimizer(Minimizer):
     @learning_rate.setter
     def learning_rate(self, value: Rate) -> None:
         self._defaults = self._defaults._replace(learning_rate=checked_rate(self.name, value))
-        self._settings.clear()
 
     def _grouped(self, *, needed: Iterable[Variable] = ()) -> dict[Variable, ParameterGroup]:
         """The group of each variable that has one. Raises `ArgumentError` if one has two."""
@@ -199,17 +195,12 @@ class Optimizer(Minimizer):
                 found[v] = group
         return found
 
-    def _find_settings(self, variables: Sequence[Variable]) -> None:
-        """Look up the settings of variables that are new."""
-        if all(v in self._settings for v in variables):
-            return
-        groups = self._grouped(needed=variables)
-        for v in variables:
-            group = groups.get(v)
-            if group is None:
-                self._settings[v] = self._defaults
-            else:
-                self._settings[v] = group.over(self._defaults, decoupled=self.decouples)
+    def _settings(self, variables: Iterable[Variable]) -> list[Settings]:
+        """The settings that hold for each variable now."""
+        found: dict[ParameterGroup | None, Settings] = {None: self._defaults}
+        for group in self.groups:
+            found[group] = group.over(self._defaults, decoupled=self.decouples)
+        return [found[self._group_of[v]] for v in variables]
 
     def operands(self) -> list[Any]:
         """The learning rates that are tensors or variables."""
@@ -218,17 +209,10 @@ class Optimizer(Minimizer):
 
     # -- state -----------------------------------------------------------------------------
 
-    def _counter(self, name: str, variable: Variable | None = None) -> Variable:
-        """A counter, made beside `variable` (or in the default graph) if it is not there yet."""
-        if name not in self._counters:
-            home = STATE.get().graph if variable is None else variable.graph
-            self._counters[name] = make_state(home, np.int64(0), f"{self.name}/{name}")
-        return self._counters[name]
-
     @property
     def iterations(self) -> Variable:
         """How often the variables have been updated: an int64 variable, made beside the first."""
-        return self._counter("iterations")
+        return self._counters.get("iterations")
 
     @property
     def skipped(self) -> Variable:
@@ -239,7 +223,7 @@ class Optimizer(Minimizer):
         """
         if not self.skip_nonfinite:
             raise StateError(f"{self.name} skips no steps; make it with skip_nonfinite=True")
-        return self._counter("skipped")
+        return self._counters.get("skipped")
 
     def get_slot(self, variable: Variable, name: str) -> Variable:
         """A variable's slot. Raises `ArgumentError` if there is none of that name.
@@ -255,29 +239,30 @@ class Optimizer(Minimizer):
 
     def state(self) -> dict[str, Variable]:
         """Counters and slots, those made so far, by name."""
-        counters = {f"{self.name}/{name}": v for name, v in self._counters.items()}
-        return counters | self._slots.named()
+        return self._counters.named() | self._slots.named()
 
     def prepare(self, variables: Sequence[Variable]) -> list[Variable]:
         """Make the slots and counters that a step needs; all that it may write."""
-        first = variables[0]
-        self._counter("iterations", first)
+        if any(v not in self._group_of for v in variables):
+            groups = self._grouped(needed=variables)
+            self._group_of.update([(v, groups.get(v)) for v in variables])
+        needed = ["iterations"]
         if self.skip_nonfinite:
-            self._counter("skipped", first)
+            needed.append("skipped")
         if self.accumulate_steps > 1:
-            self._counter("collected", first)
+            needed.append("collected")
+        counters = [self._counters.get(name, variables[0]) for name in needed]
         for v in variables:
             specs = dict(self.slots(v))
             if self.accumulate_steps > 1:
                 specs["gradients"] = SlotSpec(v.shape, v.dtype)
             self._slots.fill(v, specs)
-        self._find_settings(variables)
         slots = [slot for v in variables for slot in self._slots[v].values()]
-        return [*variables, *slots, *self._counters.values()]
+        return [*variables, *slots, *counters]
 
-    def wants_missing(self, variable: Variable) -> bool:
-        """While gradients are collected, a missing one counts as zero."""
-        return self.accumulate_steps > 1 and variable in self._slots
+    def collecting(self) -> list[Variable]:
+        """All variables seen so far if gradients are collected: a missing one counts as zero."""
+        return list(self._slots) if self.accumulate_steps > 1 else []
 
     # -- a step ----------------------------------------------------------------------------
 
@@ -303,7 +288,7 @@ class Optimizer(Minimizer):
     def _collect(self, pairs: Pairs, good: Tensor | None) -> tuple[Pairs, Tensor, list[Update]]:
         """Add gradients to those collected; their means, and whether there are enough of them."""
         k = self.accumulate_steps
-        collected = self._counters["collected"]
+        collected = self._counters.get("collected")
         number = add(collected, 1)
         enough = equal(number, k)
         made = [Update(collected, choose(good, where(enough, 0, number), tensor_of(collected)))]
@@ -319,21 +304,22 @@ class Optimizer(Minimizer):
     def _apply(self, pairs: Pairs, due: Tensor | None, before: Tensor) -> list[Update]:
         """Updates of variables and slots; where `due` is False, they keep their values."""
         number = add(astype(before, float64), 1.0)
-        rates: dict[Any, Tensor] = {}
+        rates = StepRates(self.name, before)
         shared: dict[Any, Tensor] = {}
         made: list[Update] = []
         gradients = self._clipped([cast(Gradient, g) for g, _ in pairs])
-        for g, (_, v) in zip(gradients, pairs, strict=True):
-            settings = self._settings[v]
-            rate = self._rate(settings.learning_rate, before, v.dtype, rates)
+        variables = [v for _, v in pairs]
+        for g, v, settings in zip(gradients, variables, self._settings(variables), strict=True):
+            rate = rates.of(settings.learning_rate, v.dtype)
             step = Step(number, rate, settings.decoupled_weight_decay, v.dtype, shared)
             w = tensor_of(v)
             slots = self._slots[v]
             values = {name: tensor_of(slot) for name, slot in slots.items() if name != "gradients"}
-            new, changes = self._updated(w, g, values, step, settings)
-            made.append(Update(v, choose(due, new, w)))
-            for name, value in changes.items():
-                made.append(Update(slots[name], choose(due, value, values[name])))
+            with scope_of(v):
+                new, changes = self._updated(w, g, values, step, settings)
+                made.append(Update(v, choose(due, new, w)))
+                for name, value in changes.items():
+                    made.append(Update(slots[name], choose(due, value, values[name])))
         return made
 
     def _clipped(self, gradients: list[Gradient]) -> list[Gradient]:
@@ -363,44 +349,12 @@ class Optimizer(Minimizer):
                     return made
             g = g.dense()
         if settings.weight_decay:
-            g = add(g, multiply(settings.weight_decay, w))
+            g = add(g, multiply(step.constant(settings.weight_decay), w))
         if settings.l1:
-            g = add(g, multiply(settings.l1, sign(w)))
+            g = add(g, multiply(step.constant(settings.l1), sign(w)))
         if decay:
-            w = multiply(w, subtract(1.0, multiply(step.rate, settings.decoupled_weight_decay)))
+            w = multiply(w, step.shrinkage())
         return self.update(w, g, slots, step)
-
-    def _rate(self, rate: Rate, before: Tensor, dtype: DType, known: dict[Any, Tensor]) -> Tensor:
-        """The learning rate of this step as a scalar of a dtype."""
-        key = (id(rate), dtype)
-        if key not in known:
-            if isinstance(rate, Tensor | Variable):
-                made = cast_to(tensor_of(rate), dtype)
-            elif isinstance(rate, Schedule):
-                made = rate(before, dtype=dtype)
-            elif callable(rate):
-                made = cast_to(self._called(rate, before, known), dtype)
-            else:
-                made = tensor_of(rate, dtype, name="learning_rate")
-            if isinstance(made, ConcreteTensor) and not isinstance(rate, float):
-                nonnegative(self.name, "the learning rate of this step", float(made))
-            known[key] = made
-        return known[key]
-
-    def _called(
-        self, rate: Callable[[Any], Any], before: Tensor, known: dict[Any, Tensor]
-    ) -> Tensor:
-        """What a function of the step gives, called once a step."""
-        key = (id(rate), None)
-        if key not in known:
-            value = rate(before)
-            known[key] = tensor_of(value, float64 if isinstance(value, float | int) else None)
-            if known[key].shape not in ((), None):
-                raise ShapeError(
-                    f"{self.name}: the learning rate must be a scalar, got shape "
-                    f"{show(known[key].shape)} from {rate!r}"
-                )
-        return known[key]
 
     def __repr__(self) -> str:
         rate = self._defaults.learning_rate

@@ -82,10 +82,14 @@ class SGD(Optimizer):
         """v = μ·v + (1 - dampening)·g, w -= rate·v."""
         if not self.momentum:
             return w - step.rate * g, {}
-        v = self.momentum * slots["momentum"] + (1.0 - self.dampening) * g
+        momentum = step.constant(self.momentum)
+        v = momentum * slots["momentum"]
         if self.dampening:
-            v = choose(equal(step.number, 1.0), g, v)
-        direction = g + self.momentum * v if self.nesterov else v
+            first = step.once("first", lambda: equal(step.number, 1.0))
+            v = choose(first, g, v + step.constant(1.0 - self.dampening) * g)
+        else:
+            v = v + g
+        direction = g + momentum * v if self.nesterov else v
         return w - step.rate * direction, {"momentum": v}
 
     def update_rows(
@@ -169,6 +173,6 @@ class EWMomentum(Optimizer):
         self, w: Tensor, g: Tensor, slots: dict[str, Tensor], step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """v = β·v + (1 - β)·g, w -= rate·v."""
-        v = self.beta * slots["average"] + (1.0 - self.beta) * g
-        rate = step.rate / step.unbias(self.beta) if self.bias_correction else step.rate
+        v = step.average(self.beta, slots["average"], g)
+        rate = step.unbiased_rate(self.beta) if self.bias_correction else step.rate
         return w - rate * v, {"average": v}

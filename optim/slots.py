@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core.context import changed
+from minigrad.core.context import STATE, changed
+from minigrad.core.convert import array_of
 from minigrad.core.graph import Graph
 from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array, TensorLike
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DType
-from minigrad.errors import ArgumentError, FailedPreconditionError, StateError
+from minigrad.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    FailedPreconditionError,
+    StateError,
+)
 from minigrad.ops.creation import full
 from minigrad.session import Session, get_default_session
 from minigrad.shapes import show
 
 __all__ = ["SlotSpec"]
+
+#: Held while state is made, so that two threads in their first step make the same.
+_making = threading.RLock()
 
 
 class SlotSpec(NamedTuple):
@@ -42,7 +52,7 @@ def make_state(
         return Variable(initial, trainable=False, name=name)
 
 
-def start_value(variable: Variable) -> TensorLike | Callable[[], TensorLike]:
+def _start_value(variable: Variable) -> TensorLike:
     """What a slot that starts as a copy of a variable is initialized with."""
     if variable.initializer is None:
         return variable.numpy()
@@ -50,6 +60,32 @@ def start_value(variable: Variable) -> TensorLike | Callable[[], TensorLike]:
     if initial is None:
         raise StateError(f"the initializer of variable {variable.name!r} has no value")
     return initial
+
+
+class Counters:
+    """Scalars that belong to no variable, such as the number of steps, by name.
+
+    Args:
+        owner: part of their names: ``Adam/iterations``.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self._made: dict[str, Variable] = {}
+
+    def get(self, name: str, beside: Variable | None = None, *, start: int | bool = 0) -> Variable:
+        """A counter, made beside a variable (or in the default graph) if it is not there yet."""
+        if name not in self._made:
+            with _making:
+                if name not in self._made:
+                    home = STATE.get().graph if beside is None else beside.graph
+                    initial = np.bool_(start) if isinstance(start, bool) else np.int64(start)
+                    self._made[name] = make_state(home, initial, f"{self.owner}/{name}")
+        return self._made[name]
+
+    def named(self) -> dict[str, Variable]:
+        """Those made so far, by their full names."""
+        return {f"{self.owner}/{name}": v for name, v in list(self._made.items())}
 
 
 class SlotTable:
@@ -67,11 +103,17 @@ class SlotTable:
     def __contains__(self, variable: Variable) -> bool:
         return variable in self._slots
 
+    def __iter__(self) -> Iterator[Variable]:
+        """The variables, in the order of their first slots."""
+        return iter(list(self._slots))
+
     def __getitem__(self, variable: Variable) -> dict[str, Variable]:
         return self._slots[variable]
 
     def get(self, variable: Variable, slot: str) -> Variable:
         """One slot. Raises `ArgumentError` if there is none of that name."""
+        if not isinstance(variable, Variable):
+            raise ArgumentTypeError(f"{self.owner}: expected a variable, got {variable!r}")
         if variable not in self._slots:
             raise ArgumentError(
                 f"{self.owner} has no slots for variable {variable.name!r}; they are made by the "
@@ -95,14 +137,18 @@ class SlotTable:
             )
         self._slots.setdefault(variable, {})
 
-    def make(
-        self, variable: Variable, slot: str, initial: TensorLike | Callable[[], TensorLike]
-    ) -> Variable:
+    def copy(self, variable: Variable, slot: str) -> Variable:
+        """A slot that starts as a copy of the variable, made now if need be."""
+        return self.make(variable, slot, lambda: _start_value(variable))
+
+    def make(self, variable: Variable, slot: str, initial: Callable[[], TensorLike]) -> Variable:
         """A slot, made now if the variable does not have it yet."""
         mine = self._slots.setdefault(variable, {})
         if slot not in mine:
-            name = f"{self._prefix(variable)}/{slot}"
-            mine[slot] = make_state(variable.graph, initial, name)
+            with _making:
+                if slot not in mine:
+                    name = f"{self._prefix(variable)}/{slot}"
+                    mine[slot] = make_state(variable.graph, initial, name)
         return mine[slot]
 
     def _prefix(self, variable: Variable) -> str:
@@ -163,6 +209,10 @@ def load_state(
             entry, and nothing is loaded.
         StateError: one belongs to a graph, and there is no session.
     """
+    if not isinstance(state, Mapping):
+        raise ArgumentTypeError(
+            f"{owner}: load_state_dict takes a dict of names to arrays, got {type(state).__name__}"
+        )
     session = session or get_default_session()
     problems: list[str] = []
     if strict:
@@ -172,7 +222,7 @@ def load_state(
     for name, v in named.items():
         if name not in state:
             continue
-        array = np.asarray(state[name])
+        array = array_of(state[name])
         if array.shape != v.shape or not np.can_cast(array.dtype, v.dtype.dtype, "same_kind"):
             problems.append(
                 f"misshapen: {name!r} is {array.dtype} of shape {show(array.shape)}, expected "

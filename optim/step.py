@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from minigrad.autodiff import Gradient
+from minigrad.core.bind import tensor_of
+from minigrad.core.context import STATE, changed
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.dtypes import DType, float64
@@ -37,13 +39,17 @@ class OptimizerOptions(TypedDict, total=False):
 class Step:
     """What an update rule knows beside the variable, its gradient and its slots.
 
+    What is the same for all variables is computed once in a step, by `once`, `scalar` and
+    `constant`; in a graph that is one node.
+
     Attributes:
         rate: the learning rate, a scalar of the variable's dtype.
         number: which update this is, counted from 1: a float64 scalar.
         decay: the factor λ of decoupled weight decay, for rules that apply it themselves.
+        dtype: the variable's.
     """
 
-    __slots__ = ("_shared", "decay", "dtype", "number", "rate")
+    __slots__ = ("_scope", "_shared", "decay", "dtype", "number", "rate")
 
     def __init__(
         self, number: Tensor, rate: Tensor, decay: float, dtype: DType, shared: dict[Any, Tensor]
@@ -53,21 +59,46 @@ class Step:
         self.decay = decay
         self.dtype = dtype
         self._shared = shared
+        self._scope = STATE.get().scope
+
+    def once(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
+        """``make()``, called for the first variable only; `key` tells values apart."""
+        found = self._shared.get(key)
+        if found is None:
+            with changed(scope=self._scope):  # It is not this variable's alone.
+                found = self._shared[key] = make()
+        return found
+
+    def constant(self, number: float) -> Tensor:
+        """A number as a scalar of the variable's dtype."""
+        return self.once((number, self.dtype), lambda: tensor_of(number, self.dtype))
 
     def scalar(self, key: Any, formula: Callable[[Tensor], Tensor]) -> Tensor:
-        """``formula(number)`` in the variable's dtype, computed in float64.
+        """``formula(number)`` in the variable's dtype, computed in float64."""
 
-        It is computed once in a step for all variables; `key` tells formulas apart.
-        """
-        if (key, self.dtype) not in self._shared:
-            if (key, float64) not in self._shared:
-                self._shared[key, float64] = formula(self.number)
-            self._shared[key, self.dtype] = cast_to(self._shared[key, float64], self.dtype)
-        return self._shared[key, self.dtype]
+        def exact() -> Tensor:
+            return self.once((key, float64), lambda: formula(self.number))
+
+        return self.once((key, self.dtype), lambda: cast_to(exact(), self.dtype))
 
     def unbias(self, beta: float) -> Tensor:
         """1 - beta**number: what an average that began at zero is divided by."""
         return self.scalar(("unbias", beta), lambda t: 1.0 - beta**t)
+
+    def unbiased_rate(self, beta: float) -> Tensor:
+        """The rate for such an average: divided by `unbias`."""
+        return self.once(("unbiased", id(self.rate), beta), lambda: self.rate / self.unbias(beta))
+
+    def shrinkage(self) -> Tensor:
+        """1 - rate·decay: what decoupled weight decay multiplies the variable by."""
+        return self.once(
+            ("shrinkage", id(self.rate), self.decay),
+            lambda: self.constant(1.0) - self.rate * self.constant(self.decay),
+        )
+
+    def average(self, beta: float, old: Tensor, new: Tensor) -> Tensor:
+        """``beta·old + (1 - beta)·new``: an exponentially weighted average, one value further."""
+        return self.constant(beta) * old + self.constant(1.0 - beta) * new
 
 
 def cast_to(x: Tensor, dtype: DType) -> Tensor:

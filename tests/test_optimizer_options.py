@@ -10,7 +10,7 @@ import pytest
 from optimizer_runs import MODES, Mode, variable
 
 import minigrad as mg
-from minigrad import errors, optim
+from minigrad import errors, nn, optim
 
 # -- options -------------------------------------------------------------------------------
 
@@ -103,6 +103,29 @@ def test_a_missing_gradient_counts_as_zero_while_accumulating() -> None:
     assert (a.item(), b.item()) == (-2.0, -2.0)
 
 
+def test_what_was_collected_counts_even_if_the_last_call_leaves_the_variable_out() -> None:
+    a, b = variable(0.0, "a"), variable(0.0, "b")
+    optimizer = optim.SGD(1.0, accumulate_steps=2)
+    optimizer.apply_gradients([(np.float64(2.0), a), (np.float64(4.0), b)])
+    optimizer.apply_gradients([(np.float64(2.0), a)])
+    assert (a.item(), b.item()) == (-2.0, -2.0)
+    for _ in range(2):
+        optimizer.apply_gradients([(np.float64(2.0), a)])
+    assert (a.item(), b.item()) == (-4.0, -2.0)
+
+
+def test_clipping_to_a_norm_does_not_overflow_in_float16() -> None:
+    g = np.full(100, 100.0, np.float16)  # Its squares are too large for float16.
+    norm = optim.global_norm([g])
+    assert (norm.dtype, norm.item()) == (mg.float32, 1000.0)
+    ((clipped,), _) = optim.clip_by_global_norm([g], 1.0)
+    assert clipped.dtype == mg.float16
+    np.testing.assert_allclose(clipped, 0.1, rtol=1e-3)
+    w = variable(np.zeros(100), dtype=np.float16)
+    optim.SGD(1.0, clip_norm=1.0).apply_gradients([(g, w)])
+    np.testing.assert_allclose(w.numpy(), -0.1, rtol=1e-3)
+
+
 # -- groups --------------------------------------------------------------------------------
 
 
@@ -155,6 +178,38 @@ def test_bad_groups_are_refused() -> None:
         optim.SGD(0.1, groups=[{"variables": [w], "momentum": 1.0}])
     with pytest.raises(errors.ArgumentTypeError, match="ParameterGroups or dicts"):
         optim.SGD(0.1, groups=[w])  # type: ignore[list-item]
+
+
+def test_a_group_can_be_changed_between_steps() -> None:
+    w, v = variable(0.0, "w"), variable(0.0, "v")
+    group = optim.ParameterGroup([w], learning_rate=0.5)
+    optimizer = optim.SGD(1.0, groups=[group])
+    pairs = [(np.float64(1.0), w), (np.float64(1.0), v)]
+    optimizer.apply_gradients(pairs)
+    group.learning_rate = 0.25
+    optimizer.learning_rate = 2.0
+    optimizer.apply_gradients(pairs)
+    assert (w.item(), v.item()) == (-0.75, -3.0)
+    with pytest.raises(errors.ArgumentError, match=r"learning_rate .* got -1"):
+        group.learning_rate = -1.0
+    with pytest.raises(errors.ArgumentError, match=r"l1 .* got nan"):
+        group.l1 = math.nan
+
+
+def test_a_group_may_hold_frozen_variables() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    model[0].freeze()
+    group = {"variables": model[0], "learning_rate": 0.0}
+    optimizer = optim.SGD(1.0, groups=[group])
+    x = np.ones((1, 2), np.float32)
+    before = [p.numpy() for p in model.parameters()]
+    optimizer.minimize(lambda: mg.sum(model(x)), model)
+    model.unfreeze()
+    optimizer.minimize(lambda: mg.sum(model(x)), model)
+    changed = [
+        bool((p.numpy() != b).any()) for p, b in zip(model.parameters(), before, strict=True)
+    ]
+    assert changed == [False, False, True, True]
 
 
 # -- sparse gradients ----------------------------------------------------------------------

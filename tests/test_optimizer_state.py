@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,31 @@ def test_steps_of_many_threads_all_count() -> None:
     for thread in threads:
         thread.join()
     assert (w.item(), optimizer.iterations.item()) == (200.0, 200)
+
+
+def test_threads_that_make_the_first_step_together_make_one_state() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            w = variable(0.0)
+            optimizer = optim.SGD(1.0, momentum=0.5)
+            average = optim.ExponentialMovingAverage(0.5)
+            together = threading.Barrier(4)
+
+            def work() -> None:
+                together.wait()  # noqa: B023  (used up in this turn)
+                step(optimizer, w, by=-1.0)  # noqa: B023
+                average.update([w])  # noqa: B023
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            # Momentum after n steps with gradient 1 adds up to the same, whoever made them.
+            assert w.item() == 1.0 + 1.5 + 1.75 + 1.875
+            assert (optimizer.iterations.item(), average.updates.item()) == (4, 4)
+            assert len(optimizer.variables()) == 2
+    finally:
+        sys.setswitchinterval(interval)
