@@ -154,3 +154,18 @@ def test_training_is_off_unless_asked_for() -> None:
     model.summary((2,), training=True)
     assert seen == [False, True]
     assert model.training is True
+
+
+def test_modules_in_lists_show_their_place_in_them() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [nn.Linear(2, 2), [nn.Sequential(nn.Linear(2, 2))]]
+
+        def forward(self, x: mg.Tensor) -> mg.Tensor:
+            first, (second,) = self.layers
+            return second(first(x))
+
+    lines = str(Model().summary((None, 2))).splitlines()
+    names = [line[: lines[0].index("class")].rstrip() for line in lines[2:6]]
+    assert names == ["(this)", "  layers.0", "  layers.1.0", "    0"]

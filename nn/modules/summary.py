@@ -61,9 +61,13 @@ class Summary:
 
     def __str__(self) -> str:
         table = [("layer", "class", "output shape", "parameters")]
+        above: list[str] = []  # The row's own path, and those of the rows that it lies under.
         for row in self.rows:
-            depth = row.path.count(".") + 1 if row.path else 0
-            name = "  " * depth + (row.path.rpartition(".")[2] or "(this)")
+            while above and not f"{row.path}.".startswith(f"{above[-1]}." if above[-1] else ""):
+                above.pop()
+            inside = above[-1] if above else ""
+            name = "  " * len(above) + (row.path[len(inside) :].lstrip(".") or "(this)")
+            above.append(row.path)
             shapes = "-" if row.outputs is None else ", ".join(map(show, row.outputs)) or "-"
             times = f" ×{row.calls}" if row.calls > 1 else ""
             table.append((name, row.kind, shapes + times, _count(row.parameters)))
