@@ -1,6 +1,7 @@
 """Initializers: fans by hand, the stated variances on large draws, shapes, seeds and errors."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -185,3 +186,21 @@ def test_an_initializer_of_the_wrong_shape_is_named() -> None:
     layer = nn.Linear(2, 3, weight_initializer=lambda shape: np.ones(shape[::-1]), name="odd")
     with pytest.raises(ShapeError, match=r"odd/weight was to give shape \(2, 3\), got \(3, 2\)"):
         layer.parameters()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: init.Normal("a"), ArgumentTypeError, "mean must be a number, got 'a'"),  # type: ignore[arg-type]
+        (lambda: init.Normal(np.nan), ArgumentError, "mean must be finite, got nan"),
+        (lambda: init.TruncatedNormal(stddev=np.inf), ArgumentError, "stddev must be"),
+        (lambda: init.Uniform(-np.inf, 0), ArgumentError, "low must be finite, got -inf"),
+        (lambda: init.HeNormal(np.nan), ArgumentError, "negative_slope must be finite"),
+        (lambda: init.Orthogonal(np.nan), ArgumentError, "gain must be finite, got nan"),
+    ],
+)
+def test_arguments_that_would_make_every_weight_nan_are_refused(
+    make: Callable[[], init.Initializer], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make()

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from minigrad.core.generator import Generator
 from minigrad.core.tensor import Tensor
 from minigrad.dtypes import DTypeLike, as_dtype
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
 from minigrad.nn.initializers.base import Initializer, sizes
 from minigrad.ops.basic import astype
 from minigrad.ops.diagonals import diagonal
@@ -83,6 +85,8 @@ class Uniform(Initializer):
     draws = True
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            _check_finite("Uniform", name, getattr(self, name))
         if not self.low <= self.high:
             raise ArgumentError(f"Uniform needs low <= high, got {self.low} and {self.high}")
 
@@ -93,8 +97,17 @@ class Uniform(Initializer):
         return uniform(sizes(shape), self.low, self.high, dtype=dtype, generator=generator)
 
 
-def _check_stddev(what: str, stddev: float) -> None:
-    if not stddev >= 0:
+def _check_finite(what: str, name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ArgumentTypeError(f"{what}: {name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ArgumentError(f"{what}: {name} must be finite, got {value!r}")
+
+
+def _check_normal(what: str, mean: Any, stddev: Any) -> None:
+    _check_finite(what, "mean", mean)
+    _check_finite(what, "stddev", stddev)
+    if stddev < 0:
         raise ArgumentError(f"{what} needs a standard deviation of 0 or more, got {stddev}")
 
 
@@ -112,7 +125,7 @@ class Normal(Initializer):
     draws = True
 
     def __post_init__(self) -> None:
-        _check_stddev("Normal", self.stddev)
+        _check_normal("Normal", self.mean, self.stddev)
 
     def __call__(
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
@@ -134,7 +147,7 @@ class TruncatedNormal(Initializer):
     draws = True
 
     def __post_init__(self) -> None:
-        _check_stddev("TruncatedNormal", self.stddev)
+        _check_normal("TruncatedNormal", self.mean, self.stddev)
 
     def __call__(
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
@@ -167,7 +180,8 @@ class VarianceScaling(Initializer):
     draws = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale < math.inf:
+        _check_finite("VarianceScaling", "scale", self.scale)
+        if not self.scale > 0:
             raise ArgumentError(f"VarianceScaling needs a positive scale, got {self.scale}")
         if self.mode not in ("fan_in", "fan_out", "fan_avg"):
             raise ArgumentError(f"mode is 'fan_in', 'fan_out' or 'fan_avg', got {self.mode!r}")
@@ -210,7 +224,8 @@ class _Scaled(VarianceScaling):
 
 
 def _squared(gain: float) -> float:
-    if not 0 < gain < math.inf:
+    _check_finite("an initializer", "gain", gain)
+    if not gain > 0:
         raise ArgumentError(f"gain is a positive number, got {gain}")
     return gain * gain
 
@@ -247,6 +262,7 @@ class XavierFanIn(_Scaled):
 
 def _rectifier(negative_slope: float) -> float:
     """Twice the reciprocal of 1 + a²: He et al., equation 15."""
+    _check_finite("He's initializer", "negative_slope", negative_slope)
     return 2.0 / (1.0 + negative_slope**2)
 
 
@@ -318,6 +334,9 @@ class Orthogonal(Initializer):
 
     gain: float = 1.0
     draws = True
+
+    def __post_init__(self) -> None:
+        _check_finite("Orthogonal", "gain", self.gain)
 
     def __call__(
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
