@@ -14,7 +14,6 @@ from safetensors.numpy import save as encode
 
 from minigrad.core.current_graph import get_default_graph
 from minigrad.core.graph import GraphKeys
-from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 from minigrad.dtypes import complex128, string
@@ -22,10 +21,9 @@ from minigrad.errors import (
     ArgumentError,
     ArgumentTypeError,
     DTypeError,
-    FailedPreconditionError,
-    StateError,
 )
 from minigrad.files import write_file
+from minigrad.held_values import read_values, write_values
 from minigrad.session import Session, get_default_session
 from minigrad.shapes import show
 
@@ -73,23 +71,17 @@ def save(
     target = _path(path)
     session = session or get_default_session()
     named = _named(variables, session)
-    slots = [_slot(v, session) for v in named.values()]
-    transaction = Transaction(slots)
-    values: dict[str, Array] = {}
     for name, v in named.items():
         if v.dtype in (complex128, string):
             raise DTypeError(
                 f"variable {name!r} is of {v.dtype}, which a safetensors file cannot hold; leave "
                 "it out, or cast its value with mg.astype and save a variable of that"
             )
-        value = transaction.read(v.cell)
-        if value is None:
-            raise FailedPreconditionError(
-                f"variable {v.name!r} is not initialized, so there is nothing to save; run "
-                "mg.global_variables_initializer() first"
-            )
-        values[name] = np.ascontiguousarray(value).reshape(v.shape)
-    data = encode(values, metadata={"format": "minigrad"})
+    values = read_values(named, session)
+    data = encode(
+        {name: np.asarray(value, order="C") for name, value in values.items()},
+        metadata={"format": "minigrad"},
+    )
     write_file(target, data)
     return target
 
@@ -133,8 +125,7 @@ def restore(
             f"{os.fspath(path)!r} does not fit these variables; nothing was restored:\n  "
             + "\n  ".join(problems)
         )
-    slots = [_slot(v, session) for v in named.values()]
-    write_all(slots, [np.array(values[name]) for name in named])
+    write_values(named.values(), [np.array(values[name]) for name in named], session)
 
 
 def _path(path: Any) -> Path:
@@ -193,15 +184,3 @@ def _named(variables: Variables | None, session: Session | None) -> dict[str, Va
     if not named:
         raise ArgumentError("there are no variables; eager ones must be passed explicitly")
     return named
-
-
-def _slot(variable: Variable, session: Session | None) -> Slot:
-    if variable.graph is None:
-        return Slot(variable.cell, EAGER)
-    if session is None:
-        raise StateError(
-            f"variable {variable.name!r} belongs to a graph and has a value in each session; "
-            "pass session=, or call this inside `with session:`"
-        )
-    session._check_open()
-    return session.slot(variable.cell)

@@ -17,6 +17,7 @@ from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.dtypes import bool_, float64, int64
 from minigrad.errors import ArgumentError, GraphError, StateError
+from minigrad.held_values import read_values
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import equal, greater_equal
 from minigrad.ops.elementwise import remainder
@@ -29,7 +30,6 @@ from minigrad.optim.slots import (
     SlotSpec,
     SlotTable,
     load_state,
-    read_state,
 )
 from minigrad.optim.step import cast_to, choose
 from minigrad.session import Session
@@ -103,7 +103,7 @@ class WeightAverage(ABC):
 
     def state_dict(self, *, session: Session | None = None) -> dict[str, Array]:
         """The values of its own variables by name; see `Minimizer.state_dict`."""
-        return read_state(self.state(), session)
+        return read_values(self.state(), session)
 
     def load_state_dict(
         self, state: Mapping[str, Any], *, strict: bool = True, session: Session | None = None

@@ -26,6 +26,7 @@ from minigrad.errors import (
     GraphError,
     ShapeError,
 )
+from minigrad.held_values import read_values
 from minigrad.optim.arguments import (
     Variables,
     check_trainable,
@@ -34,7 +35,7 @@ from minigrad.optim.arguments import (
     trainable_list,
 )
 from minigrad.optim.commit import Update, commit
-from minigrad.optim.slots import load_state, read_state
+from minigrad.optim.slots import load_state
 from minigrad.session import Session
 from minigrad.shapes import compatible, show
 from minigrad.tape import GradientTape
@@ -326,7 +327,7 @@ class Minimizer(ABC):
             StateError: one belongs to a graph, and there is no session.
             FailedPreconditionError: one is not initialized in the session.
         """
-        return read_state(self.state(), session)
+        return read_values(self.state(), session)
 
     def load_state_dict(
         self, state: Mapping[str, Any], *, strict: bool = True, session: Session | None = None

@@ -11,18 +11,17 @@ import numpy as np
 from minigrad.core.context import STATE, changed
 from minigrad.core.convert import array_of
 from minigrad.core.graph import Graph
-from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array, TensorLike
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DType
 from minigrad.errors import (
     ArgumentError,
     ArgumentTypeError,
-    FailedPreconditionError,
     StateError,
 )
+from minigrad.held_values import write_values
 from minigrad.ops.creation import full
-from minigrad.session import Session, get_default_session
+from minigrad.session import Session
 from minigrad.shapes import show
 
 __all__ = ["SlotSpec"]
@@ -172,28 +171,6 @@ class SlotTable:
         }
 
 
-def read_state(named: Mapping[str, Variable], session: Session | None) -> dict[str, Array]:
-    """Copies of the variables' values, all of one moment.
-
-    Raises:
-        StateError: one belongs to a graph, and there is no session.
-        FailedPreconditionError: one is not initialized in the session.
-    """
-    session = session or get_default_session()
-    slots = [_place(v, session) for v in named.values()]
-    transaction = Transaction(slots)
-    state: dict[str, Array] = {}
-    for name, v in named.items():
-        value = transaction.read(v.cell)
-        if value is None:
-            raise FailedPreconditionError(
-                f"variable {v.name!r} is not initialized in this session; run "
-                "mg.global_variables_initializer() first"
-            )
-        state[name] = np.array(value)
-    return state
-
-
 def load_state(
     owner: str,
     named: Mapping[str, Variable],
@@ -213,7 +190,6 @@ def load_state(
         raise ArgumentTypeError(
             f"{owner}: load_state_dict takes a dict of names to arrays, got {type(state).__name__}"
         )
-    session = session or get_default_session()
     problems: list[str] = []
     if strict:
         problems += [f"missing: {name!r}" for name in named if name not in state]
@@ -239,17 +215,4 @@ def load_state(
             + "\n  ".join(problems)
             + hint
         )
-    write_all([_place(named[name], session) for name in values], list(values.values()))
-
-
-def _place(variable: Variable, session: Session | None) -> Slot:
-    """Where a variable's value lies."""
-    if variable.graph is None:
-        return Slot(variable.cell, EAGER)
-    if session is None:
-        raise StateError(
-            f"variable {variable.name!r} belongs to a graph and has a value in each session; "
-            "pass session=, or call this inside `with session:`"
-        )
-    session._check_open()
-    return session.slot(variable.cell)
+    write_values([named[name] for name in values], values.values(), session)

@@ -152,3 +152,20 @@ def test_mixed_homes_need_one_session() -> None:
             state = model.state_dict()
             model.load_state_dict({k: v * 0 for k, v in state.items()})
     assert not eager.weight.numpy().any()
+
+
+def test_two_values_for_one_shared_parameter_are_refused() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(2, 2, bias=False)
+            self.b = nn.Linear(2, 2, bias=False)
+            self.b.weight = self.a.weight
+
+    model = Tied()
+    before = model.a.weight.numpy()
+    state = {"a.weight": np.ones((2, 2)), "b.weight": np.zeros((2, 2))}
+    with pytest.raises(ArgumentError, match=r"'a\.weight' and 'b\.weight' are one parameter"):
+        model.load_state_dict(state)
+    np.testing.assert_array_equal(model.a.weight, before)
+    model.load_state_dict(dict.fromkeys(state, np.full((2, 2), np.nan)))

@@ -15,9 +15,10 @@ from minigrad.core.tensor import Array, Tensor
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DTypeLike, as_dtype
 from minigrad.errors import ArgumentTypeError, DTypeError, MinigradError, ShapeError, StateError
+from minigrad.held_values import read_values
 from minigrad.nn.modules.calls import CALL, Call, training_flag
 from minigrad.nn.modules.declared import Declared
-from minigrad.nn.modules.state import LoadResult, load_state, values_of
+from minigrad.nn.modules.state import LoadResult, load_state
 from minigrad.nn.modules.summary import Summary, summarize
 from minigrad.nn.modules.tree import Tree
 from minigrad.shapes import show
@@ -299,7 +300,7 @@ class Module(Tree):
             StateError: the shape of a parameter is not known yet, or there is no session.
             FailedPreconditionError: a graph-owned variable is not initialized.
         """
-        return values_of(dict(self._state()), session)
+        return read_values(dict(self._state()), session)
 
     def load_state_dict(
         self,
@@ -323,7 +324,8 @@ class Module(Tree):
 
         Raises:
             ArgumentError: the values do not fit; the message names every missing, unexpected and
-                misshapen entry, and those of another kind of dtype.
+                misshapen entry, those of another kind of dtype, and those of a shared parameter
+                that differ.
         """
         return load_state(self, values, strict=strict, session=session)
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minigrad.core.convert import array_of
-from minigrad.core.state import EAGER, Slot, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 from minigrad.dtypes import from_numpy
-from minigrad.errors import ArgumentError, ArgumentTypeError, FailedPreconditionError, StateError
-from minigrad.nn.modules.declared import Declared
-from minigrad.session import Session, get_default_session
+from minigrad.errors import ArgumentError, ArgumentTypeError
+from minigrad.held_values import write_values
+from minigrad.nn.modules.declared import Declared, same
+from minigrad.session import Session
 from minigrad.shapes import compatible, show
 
 if TYPE_CHECKING:
@@ -28,43 +28,6 @@ class LoadResult(NamedTuple):
 
     missing: list[str]
     unexpected: list[str]
-
-
-def _slots(variables: list[Variable], session: Session | None) -> list[Slot]:
-    """Where the values of variables are.
-
-    Raises:
-        StateError: one belongs to a graph, and there is no session.
-    """
-    session = session or get_default_session()
-    slots = []
-    for v in variables:
-        if v.graph is None:
-            slots.append(Slot(v.cell, EAGER))
-        elif session is None:
-            raise StateError(
-                f"variable {v.name!r} belongs to a graph and has a value in each session; pass "
-                "session=, or call this inside `with session:`"
-            )
-        else:
-            session._check_open()
-            slots.append(session.slot(v.cell))
-    return slots
-
-
-def values_of(named: Mapping[str, Variable], session: Session | None) -> dict[str, Array]:
-    """Copies of the values of variables, all of one moment."""
-    transaction = Transaction(_slots(list(named.values()), session))
-    values = {}
-    for name, v in named.items():
-        value = transaction.read(v.cell)
-        if value is None:
-            raise FailedPreconditionError(
-                f"variable {v.name!r} is not initialized, so {name!r} has no value; run "
-                "mg.global_variables_initializer() first"
-            )
-        values[name] = np.array(value)
-    return values
 
 
 def _entries(module: Module) -> Iterator[tuple[str, Module, str, Declared | Variable]]:
@@ -98,6 +61,7 @@ def load_state(
         for path, array in arrays.items()
         if (problem := _misfit(path, array, entries[path][2])) is not None
     ]
+    problems += _conflicts(entries, arrays)
     if problems:
         raise ArgumentError(
             f"the state does not fit this {type(module).__name__}; nothing was loaded:\n  "
@@ -111,8 +75,23 @@ def load_state(
             part = owner._variable(name, part)
         variables[path] = part
     new = [arrays[path].astype(v.dtype.dtype) for path, v in variables.items()]
-    write_all(_slots(list(variables.values()), session), new)
+    write_values(variables.values(), new, session)
     return LoadResult([] if strict else missing, [] if strict else unexpected)
+
+
+def _conflicts(
+    entries: Mapping[str, tuple[Module, str, Declared | Variable]], arrays: Mapping[str, Array]
+) -> Iterator[str]:
+    """Different values for one parameter that is shared."""
+    first: dict[int, str] = {}
+    for path, array in arrays.items():
+        other = first.setdefault(id(same(entries[path][2])), path)
+        if other != path and not np.array_equal(array, arrays[other], equal_nan=_is_float(array)):
+            yield f"values: {other!r} and {path!r} are one parameter, the state has two values"
+
+
+def _is_float(array: Array) -> bool:
+    return bool(array.dtype.kind in "fc")
 
 
 def _misfit(path: str, array: Array, part: Declared | Variable) -> str | None:
