@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,9 +20,12 @@ def is_nest(value: object) -> bool:
     >>> is_nest([1]), is_nest({"a": 1}), is_nest("text")
     (True, True, False)
     """
-    return isinstance(value, list | tuple | Mapping) or (
-        dataclasses.is_dataclass(value) and not isinstance(value, type)
-    )
+    return _is_nest_type(type(value))
+
+
+@functools.lru_cache(1024)
+def _is_nest_type(kind: type) -> bool:
+    return issubclass(kind, list | tuple | Mapping) or dataclasses.is_dataclass(kind)
 
 
 def children(value: Any) -> list[Any]:

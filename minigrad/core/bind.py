@@ -209,6 +209,11 @@ def _joined(a: Graph, b: Graph, primitive: Primitive[..., Any]) -> Graph:
         return a
     if b.lies_in(a):
         return b
+    if a.root is b.root:
+        raise GraphError(
+            f"{primitive.name}: its operands are tensors of the bodies of two branches or loops, "
+            f"{a!r} and {b!r}; return one from its body"
+        )
     raise GraphError(
         f"{primitive.name}: its operands belong to two graphs, {a!r} and {b!r}; build both inside "
         "the same `with graph.as_default():`"
