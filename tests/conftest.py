@@ -1,8 +1,18 @@
 """Settings for all tests."""
 
+import importlib
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+import minigrad as mg
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 # No test's verdict depends on a clock, so no deadlines. Locally, each run draws new examples and
 # keeps those that failed; CI draws the same ones every time.
@@ -11,3 +21,21 @@ settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, d
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
+
+
+@pytest.fixture(autouse=True)
+def no_seed_stays() -> Iterator[None]:
+    """What a test seeds, no other test sees."""
+    yield
+    mg.random.seed(None)
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Imports an example as its own command would: the folder of the examples is on the path."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == EXAMPLES:
+            del sys.modules[name]

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-
 
 def test_the_convnet_learns_and_draws(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    example: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    before = set(sys.modules)
-    outcome = importlib.import_module("convnet").main(["--epochs", "3", "--out", str(tmp_path)])
-    for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == EXAMPLES:
-            del sys.modules[name]
+    outcome = example("convnet").main(["--epochs", "3", "--out", str(tmp_path)])
     assert outcome["accuracy"] >= 0.9
     assert np.mean(outcome["losses"][-20:]) < 0.3 * outcome["losses"][0]
     printed = capsys.readouterr().out

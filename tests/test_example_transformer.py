@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +11,35 @@ import pytest
 
 import minigrad as mg
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-
 
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The example, imported as its own command would: the folder of the examples is on the path."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    before = set(sys.modules)
-    yield importlib.import_module("transformer")
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(EXAMPLES)):
-            del sys.modules[name]
+def transformer(example: Any) -> Any:
+    """The example's module."""
+    return example("transformer")
 
 
-def test_words_become_tokens_and_words_again(example: Any) -> None:
-    words, written, wanted = example.example_of(["abc", "zz"])
+def test_words_become_tokens_and_words_again(transformer: Any) -> None:
+    words, written, wanted = transformer.example_of(["abc", "zz"])
     assert words.tolist() == [[3, 4, 5, 2], [28, 28, 2, 0]]
     assert wanted.tolist() == [[5, 4, 3, 2], [28, 28, 2, 0]]
     assert written[:, 0].tolist() == [1, 1]
     assert (written[:, 1:] == wanted[:, :-1]).all()
-    assert [example.spelled(row) for row in words] == ["abc", "zz"]
-    assert example.spelled(np.array([3, 0, 4])) == "a?b"
-    drawn = example.draw_words(50, np.random.default_rng(0))
+    assert [transformer.spelled(row) for row in words] == ["abc", "zz"]
+    assert transformer.spelled(np.array([3, 0, 4])) == "a?b"
+    drawn = transformer.draw_words(50, np.random.default_rng(0))
     assert {len(word) for word in drawn} == set(range(4, 11))
-    again = example.draw_words(49, np.random.default_rng(0), {drawn[7]})
+    again = transformer.draw_words(49, np.random.default_rng(0), {drawn[7]})
     assert again == drawn[:7] + drawn[8:]
 
 
 def test_the_example_does_all_it_says(
-    example: Any,
+    transformer: Any,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(example, "HELD_OUT", 20)
-    outcome = example.main(["--steps", "60", "--out", str(tmp_path)])
+    outcome = transformer.main(["--steps", "60", "--out", str(tmp_path)])
     assert np.mean(outcome["losses"][-5:]) < 0.75 * np.mean(outcome["losses"][:5])
     assert 0.0 <= outcome["accuracy"] <= 1.0
     printed = capsys.readouterr().out
@@ -64,20 +55,24 @@ def test_the_example_does_all_it_says(
 
 
 def test_short_words_are_learnt_and_the_two_accuracies_are_the_same(
-    example: Any, monkeypatch: pytest.MonkeyPatch
+    transformer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(example, "SHORTEST", 1)
     monkeypatch.setattr(example, "LONGEST", 4)
     monkeypatch.setattr(example, "LETTERS", "abcdef")
-    words = example.draw_words(200, np.random.default_rng(1))
-    net = example.Training(150)
+    words = transformer.draw_words(200, np.random.default_rng(1))
+    net = transformer.Training(150)
     with mg.Session(graph=net.graph) as session:
         session.run(net.initialize)
-        losses, exact = example.fit(net, session, 150, set())
-        answers = example.write(net, session, words)
+        losses, exact = transformer.fit(net, session, 150, set())
+        answers = transformer.write(net, session, words)
         shown = session.run(
             net.exact,
-            dict(zip([net.words, net.written, net.wanted], example.example_of(words), strict=True)),
+            dict(
+                zip(
+                    [net.words, net.written, net.wanted], transformer.example_of(words), strict=True
+                )
+            ),
         )
     assert len(losses) == len(exact) == 150
     alone = np.mean([answer == word[::-1] for answer, word in zip(answers, words, strict=True)])
