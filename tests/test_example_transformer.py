@@ -38,7 +38,7 @@ def test_the_example_does_all_it_says(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(example, "HELD_OUT", 20)
+    monkeypatch.setattr(transformer, "HELD_OUT", 20)
     outcome = transformer.main(["--steps", "60", "--out", str(tmp_path)])
     assert np.mean(outcome["losses"][-5:]) < 0.75 * np.mean(outcome["losses"][:5])
     assert 0.0 <= outcome["accuracy"] <= 1.0
@@ -57,9 +57,9 @@ def test_the_example_does_all_it_says(
 def test_short_words_are_learnt_and_the_two_accuracies_are_the_same(
     transformer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(example, "SHORTEST", 1)
-    monkeypatch.setattr(example, "LONGEST", 4)
-    monkeypatch.setattr(example, "LETTERS", "abcdef")
+    monkeypatch.setattr(transformer, "SHORTEST", 1)
+    monkeypatch.setattr(transformer, "LONGEST", 4)
+    monkeypatch.setattr(transformer, "LETTERS", "abcdef")
     words = transformer.draw_words(200, np.random.default_rng(1))
     net = transformer.Training(150)
     with mg.Session(graph=net.graph) as session:
