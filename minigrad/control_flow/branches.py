@@ -59,7 +59,8 @@ def cond(
 
     Only the taken branch runs: nothing is computed, drawn or assigned by the other. In a graph
     both functions are called once, to build the branches; in eager code, and for a Python bool,
-    only the one that is taken. The functions may use any tensor around them.
+    only the one that is taken. The functions may use any tensor around them; what is computed
+    outside of them is computed whichever is taken.
 
     Args:
         pred: a bool scalar.
