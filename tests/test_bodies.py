@@ -532,15 +532,14 @@ def test_nodes_in_bodies_have_names_that_can_be_read():
 
 
 def test_a_graph_with_bodies_is_freed():
-    with mg.Graph().as_default() as g:
-        start = mg.placeholder("float64", (), name="start")
+    def use():
+        with mg.Graph().as_default() as g:
+            x = mg.placeholder("float64", ())
+            y = mg.fori_loop(0, 3, lambda i, a: mg.cond(a > 0.0, lambda: a * x, lambda: a), x)
+            d = mg.gradients(y, [x])
+        assert mg.Session(graph=g).run(d, {x: 1.0}) == [4]
+        return weakref.ref(g)
 
-        def body(i, a):
-            return mg.cond(a > 0.0, lambda: a * start, lambda: a)
-
-        d = mg.gradients(mg.fori_loop(0, 3, body, start), [start])
-    mg.Session(graph=g).run(d, {"start:0": 1.0})
-    alive = weakref.ref(g)
-    del g, d, body, start
+    alive = use()
     gc.collect()
     assert alive() is None
