@@ -20,7 +20,7 @@ def is_nest(value: object) -> bool:
     >>> is_nest([1]), is_nest({"a": 1}), is_nest("text")
     (True, True, False)
     """
-    return _is_nest_type(type(value))  # type: ignore[arg-type]  (classes have a hash)
+    return _is_nest_type(type(value))  # type: ignore[arg-type]
 
 
 @functools.lru_cache(1024)
