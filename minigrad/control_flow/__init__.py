@@ -1,8 +1,9 @@
 """Branches and loops: nodes that hold bodies in a graph, plain Python in eager code.
 
 `tracing` makes a body of a function, `inlining` computes a body's ops again. `case` and `loop` are
-the two primitives, each with its gradient; `branches`, `loops` and `scans` hold the public
-functions.
+the two primitives; `loop_layout` says which of a loop's inputs and outputs is what, `loop_history`
+collects and slices, `loop_gradient` is its gradient. `branches`, `loops` and `scans` hold the
+public functions, and `carried` what the loops share.
 """
 
 from minigrad.control_flow import loop_gradient as _loop_gradient  # noqa: F401  (attaches the rule)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minigrad.control_flow.loops import (
+from minigrad.control_flow.carried import (
     Carried,
     bind_loop,
     check_function,

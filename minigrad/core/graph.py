@@ -203,7 +203,7 @@ class Graph:
         return tensor
 
     def outside(self) -> dict[SymbolicTensor, SymbolicTensor]:
-        """Tensors of a graph around this one, each with what stands for it here; of a body."""
+        """Of a body: tensors of the graph around, each with what stands for it here."""
         return {}
 
     def own(self, tensor: SymbolicTensor) -> None:
