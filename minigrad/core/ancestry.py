@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from minigrad.core.body import Body
 from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor
 
@@ -28,7 +29,8 @@ def levels(targets: Sequence[SymbolicTensor]) -> list[Level]:
     while graph is not None:
         nodes = _within(targets)
         inputs = {op.outputs[0] for op in nodes if op.type == "Placeholder"}
-        captured = {t: source for source, t in graph.outside().items() if t in inputs}
+        outside = graph.outside() if isinstance(graph, Body) else {}
+        captured = {t: source for source, t in outside.items() if t in inputs}
         made.append(Level(nodes, captured))
         targets, graph = list(captured.values()), graph.outer
     return made

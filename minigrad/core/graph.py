@@ -202,10 +202,6 @@ class Graph:
         self.own(tensor)
         return tensor
 
-    def outside(self) -> dict[SymbolicTensor, SymbolicTensor]:
-        """Of a body: tensors of the graph around, each with what stands for it here."""
-        return {}
-
     def own(self, tensor: SymbolicTensor) -> None:
         """Raise `GraphError` if the tensor belongs to another graph."""
         if tensor.op.graph is not self:
