@@ -338,3 +338,13 @@ def test_numpy_cannot_take_a_recorded_variable_by_mistake() -> None:
         with pytest.raises(errors.GradientError, match="gradient would be lost"):
             np.asarray(v)
         assert v.numpy().tolist() == [1.0, 2.0]
+
+
+def test_a_variable_used_in_a_graph_is_not_watched_by_an_eager_tape() -> None:
+    v, w = mg.Variable(2.0), mg.Variable(3.0)
+    x = mg.placeholder("float32", ())
+    with mg.GradientTape() as tape:
+        _ = v * x
+        y = w * w * 2.0
+    assert [u is w for u in tape.watched_variables()] == [True]
+    assert tape.gradient(y, w).item() == 12.0

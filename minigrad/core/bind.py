@@ -20,7 +20,7 @@ from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
 from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.nodes import add_node, build, constant_node
-from minigrad.core.operands import Listed, has_tensor, operand, promote
+from minigrad.core.operands import Listed, has_tensor, operand, promote, read
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.registry import primitive_of
 from minigrad.core.state import StateOwner
@@ -34,6 +34,7 @@ from minigrad.errors import (
 
 if TYPE_CHECKING:
     from minigrad.core.primitive import Primitive
+    from minigrad.core.variable import Variable
 
 __all__ = ["bind", "bind_all"]
 
@@ -71,6 +72,11 @@ def try_fast(primitive: Primitive[..., Any], inputs: tuple[Any, ...]) -> Tensor 
     if state.graph is not None or not 0 < len(inputs) < 3:
         return None
     a, b = inputs[0], inputs[-1]
+    if isinstance(a, StateOwner) or isinstance(b, StateOwner):
+        if state.log is not None or not (_is_eager(a) and _is_eager(b)):
+            return None
+        inputs = tuple([_now(x) for x in inputs])
+        a, b = inputs[0], inputs[-1]
     if type(a) is not ConcreteTensor or type(b) is not ConcreteTensor:
         pair = _beside(a, b)
         if pair is None or primitive.promote is not None:
@@ -93,6 +99,18 @@ def try_fast(primitive: Primitive[..., Any], inputs: tuple[Any, ...]) -> Tensor 
             made._spec = a._spec or a.spec  # Shared, because the record may outlive many ops.
         recording.record(state.tapes, primitive, _EMPTY, inputs, (made,))
     return made
+
+
+def _is_eager(x: Any) -> bool:
+    """Whether an operand is a concrete tensor, an eager variable or a number."""
+    if isinstance(x, StateOwner):
+        return x.cell.graph is None
+    return type(x) is ConcreteTensor or is_weak(x)
+
+
+def _now(x: Any) -> Any:
+    """A variable's value; anything else as it is."""
+    return read(cast("Variable", x), None) if isinstance(x, StateOwner) else x
 
 
 def _beside(a: Any, b: Any) -> tuple[ConcreteTensor, ConcreteTensor] | None:
