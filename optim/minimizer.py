@@ -258,10 +258,11 @@ class Minimizer(ABC):
         for v in self.collecting():
             if v not in chosen and v.trainable and v.graph in (None, home):
                 pairs.append((None, v))
+        with changed(graph=variables[0].graph):  # Where `prepare` would make the counter too.
+            _check_home(self.name, self.iterations, home)
         written = self.prepare([v for _, v in pairs])
         if global_step is not None:
             written.append(global_step)
-        _check_home(self.name, self.iterations, home)
         return commit(graph, written, lambda: self.updates(pairs, global_step), self.name, given)
 
     def _checked_pairs(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Pairs:

@@ -176,6 +176,16 @@ def test_one_optimizer_serves_one_graph() -> None:
         optimizer.minimize(variable(1.0) * 1.0)
 
 
+def test_an_optimizer_refused_by_its_home_makes_no_state() -> None:
+    optimizer = optim.Adam()
+    with mg.Graph().as_default():
+        optimizer.build([variable(1.0, "w")])
+    eager = variable(1.0, "eager")
+    with pytest.raises(errors.GraphError, match="counts its steps in"):
+        optimizer.apply_gradients([(np.float64(1.0), eager)])
+    assert not [name for name in optimizer.state() if name.startswith("eager")]
+
+
 def test_a_step_is_not_recorded_by_an_outer_tape() -> None:
     w = variable(2.0)
     with mg.GradientTape() as tape:
