@@ -16,9 +16,7 @@ from minigrad.core.state import EAGER, Slot, write_all
 from minigrad.core.tensor import Array, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import (
-    ArgumentError,
     ArgumentTypeError,
-    DTypeError,
     GradientError,
     GraphError,
 )
@@ -171,32 +169,6 @@ def gradient_nodes(loss: SymbolicTensor, variables: Sequence[Variable]) -> list[
             tensor_of(np.zeros(v.shape, v.dtype.dtype)) if g is None else dense(g)
             for g, v in zip(found, variables, strict=True)
         ]
-
-
-def checked_variables(variables: Any) -> list[Variable]:
-    """Variables as a list: at least one, none twice, all of real floating dtypes.
-
-    Raises:
-        ArgumentError: there are none, or one is there twice.
-        ArgumentTypeError: something else is among them.
-        DTypeError: one holds no real floating numbers.
-    """
-    if isinstance(variables, Variable) or not isinstance(variables, list | tuple):
-        raise ArgumentTypeError(f"expected a list of variables, got {variables!r}")
-    if not variables:
-        raise ArgumentError("expected at least one variable to minimize over, got none")
-    seen: set[int] = set()
-    for v in variables:
-        if not isinstance(v, Variable):
-            raise ArgumentTypeError(f"expected variables, got {v!r}")
-        if not v.dtype.is_floating:
-            raise DTypeError(
-                f"variable {v.name!r} is of {v.dtype}; only floating dtypes can be minimized over"
-            )
-        if id(v) in seen:
-            raise ArgumentError(f"variable {v.name!r} is in the list twice")
-        seen.add(id(v))
-    return list(variables)
 
 
 def _check_scalar(loss: Tensor) -> None:

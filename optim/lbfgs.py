@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,11 @@ from minigrad.errors import (
     NumericsError,
     StateError,
 )
+from minigrad.optim.arguments import Variables, trainable_list
 from minigrad.optim.full_batch import (
     EagerProblem,
     FlatProblem,
     SessionProblem,
-    checked_variables,
     gradient_nodes,
 )
 from minigrad.optim.line_search import MOST_TRIALS, Trial, euclidean_norm, strong_wolfe
@@ -143,7 +143,7 @@ class LBFGS:
     def minimize(
         self,
         loss: Callable[[], Any] | Tensor,
-        variables: Sequence[Variable] | None = None,
+        variables: Variables | None = None,
         *,
         session: Session | None = None,
         feed_dict: Mapping[Any, Any] | None = None,
@@ -156,8 +156,9 @@ class LBFGS:
         Args:
             loss: eagerly a function without arguments that computes the scalar loss from the
                 variables; in a graph, the scalar tensor.
-            variables: what to change, of floating dtypes; each keeps its dtype. In a graph, by
-                default its trainable variables. One that the loss does not depend on stays.
+            variables: what to change: a list of variables, a function that returns one, or a
+                module; of floating dtypes, which they keep. In a graph, by default its trainable
+                variables. One that the loss does not depend on stays.
             session: runs the graph and holds its variables; by default the one whose ``with``
                 block this is.
             feed_dict: what the graph is fed in every run.
@@ -166,7 +167,7 @@ class LBFGS:
             The loss, the gradient's norm, the counts, and why it stopped.
 
         Raises:
-            ArgumentError: there are no variables, or one is there twice.
+            ArgumentError: there are no variables, or one is given twice or is not trainable.
             DTypeError: a variable is not of a floating dtype.
             GradientError: the loss is not a scalar, or depends on none of the variables.
             NumericsError: the loss or its gradient is not finite where it starts. Where that
@@ -199,7 +200,7 @@ class LBFGS:
                 raise ArgumentError("session and feed_dict are for a loss that is a graph's tensor")
             if variables is None:
                 raise ArgumentError("in eager code, minimize needs a list of variables")
-            return EagerProblem(loss, checked_variables(variables))
+            return EagerProblem(loss, trainable_list("LBFGS", variables))
         session = session or get_default_session()
         if session is None:
             raise StateError(
@@ -212,7 +213,7 @@ class LBFGS:
             )
         if variables is None:
             variables = loss.graph.get_collection(GraphKeys.TRAINABLE_VARIABLES)
-        chosen = checked_variables(variables)
+        chosen = trainable_list("LBFGS", variables)
         return SessionProblem(loss, self._gradients(loss, chosen), chosen, session, feed_dict)
 
     def _gradients(self, loss: SymbolicTensor, variables: list[Variable]) -> list[Tensor]:

@@ -10,7 +10,7 @@ from scipy.optimize import minimize as scipy_minimize
 from scipy.optimize import rosen, rosen_der
 
 import minigrad as mg
-from minigrad import optim
+from minigrad import nn, optim
 from minigrad.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -357,15 +357,15 @@ def test_bad_calls_of_eager_code() -> None:
     def total() -> mg.Tensor:
         return mg.sum(x * x)
 
-    with pytest.raises(ArgumentError, match="at least one variable"):
+    with pytest.raises(ArgumentError, match="no variables to train"):
         lbfgs.minimize(total, [])
     with pytest.raises(ArgumentError, match="needs a list of variables"):
         lbfgs.minimize(total)
-    with pytest.raises(ArgumentError, match="'x' is in the list twice"):
+    with pytest.raises(ArgumentError, match="'x' is given twice"):
         lbfgs.minimize(total, [x, x])
     with pytest.raises(ArgumentTypeError, match="expected a list of variables"):
-        lbfgs.minimize(total, x)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentTypeError, match="expected variables, got Tensor"):
+        lbfgs.minimize(total, "x")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentTypeError, match="expected a variable, got Tensor"):
         lbfgs.minimize(total, [mg.constant(1.0)])  # type: ignore[list-item]
     with pytest.raises(DTypeError, match="'count' is of int32"):
         lbfgs.minimize(total, [x, count])
@@ -506,3 +506,14 @@ def test_slopes_decide_where_values_are_noise() -> None:
     # A slope that is not smaller is none of it.
     steep = line(lambda a: 1.0, lambda a: -1e-20 if a == 0 else -2e-20)
     assert strong_wolfe(steep, steep(0.0), 1.0, noise=1e-15, **options) is None
+
+
+def test_a_module_stands_for_its_trainable_parameters() -> None:
+    model = nn.Linear(2, 1)
+    x, y = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32), np.float32([[1], [2], [4]])
+    model.bias.trainable = False
+    result = optim.LBFGS().minimize(lambda: mg.mean((model(x) - y) ** 2), model)
+    assert result.converged
+    # The normal equations without a bias: [[2, 1], [1, 2]] w = [5, 6].
+    np.testing.assert_allclose(model.weight.numpy(), [[4 / 3], [7 / 3]], rtol=1e-5)
+    np.testing.assert_array_equal(model.bias.numpy(), [0.0])
