@@ -7,24 +7,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
-import numpy as np
-
 from minigrad.autodiff import Gradient, ancestors, gradients
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, changed
-from minigrad.core.current_graph import graph_of, graph_of_arguments
+from minigrad.core.current_graph import graph_of_arguments
 from minigrad.core.graph import Graph
-from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.core.variable import Variable
 from minigrad.errors import (
     ArgumentError,
     ArgumentTypeError,
-    DTypeError,
     GradientError,
     GraphError,
-    ShapeError,
 )
 from minigrad.held_values import read_values
 from minigrad.optim.arguments import (
@@ -35,9 +30,9 @@ from minigrad.optim.arguments import (
     trainable_list,
 )
 from minigrad.optim.commit import Update, commit
+from minigrad.optim.gradients import check_global_step, checked_gradient
 from minigrad.optim.slots import load_state
 from minigrad.session import Session
-from minigrad.shapes import compatible, show
 from minigrad.tape import GradientTape
 
 __all__ = ["Minimizer"]
@@ -248,7 +243,7 @@ class Minimizer(ABC):
         [0.0, 2.0]
         """
         pairs = self._checked_pairs(grads_and_vars)
-        _check_global_step(self.name, global_step)
+        check_global_step(self.name, global_step)
         variables = [v for _, v in pairs]
         given: list[Any] = [g for g, _ in pairs]
         graph = graph_of_arguments([given, variables, global_step, self.operands()], {})
@@ -292,7 +287,7 @@ class Minimizer(ABC):
         variables = [v for _, v in given]
         check_variables(self.name, variables)
         check_trainable(self.name, variables)
-        pairs: Pairs = [(_checked(self.name, g, v), v) for g, v in given if g is not None]
+        pairs: Pairs = [(checked_gradient(self.name, g, v), v) for g, v in given if g is not None]
         if not pairs:
             raise GradientError(
                 f"{self.name}: there is no gradient for any of the variables "
@@ -357,44 +352,6 @@ def reachable(loss: SymbolicTensor) -> list[Variable]:
             if isinstance(value, Variable) and value.trainable and value.dtype.is_floating:
                 found[value.cell.key] = value
     return [found[key] for key in sorted(found)]
-
-
-def _checked(owner: str, gradient: Any, variable: Variable) -> Gradient:
-    """A gradient that fits its variable."""
-    g: Gradient
-    if isinstance(gradient, Tensor | IndexedSlices):
-        g = gradient
-    elif isinstance(gradient, Variable | np.ndarray | np.generic):
-        g = tensor_of(gradient)
-    elif graph_of(gradient) is not None:
-        g = tensor_of(gradient, variable.dtype)
-    else:
-        with changed(graph=None):
-            g = tensor_of(gradient, variable.dtype)
-    spec = g.spec
-    if not compatible(spec.shape, variable.shape):
-        raise ShapeError(
-            f"{owner}: variable {variable.name!r} has shape {show(variable.shape)}, its gradient "
-            f"{show(spec.shape)}"
-        )
-    if spec.dtype is not variable.dtype:
-        raise DTypeError(
-            f"{owner}: variable {variable.name!r} is of {variable.dtype}, its gradient of "
-            f"{spec.dtype}; cast it with mg.astype(gradient, mg.{variable.dtype})"
-        )
-    return g
-
-
-def _check_global_step(owner: str, global_step: Any) -> None:
-    if global_step is None:
-        return
-    if not isinstance(global_step, Variable):
-        raise ArgumentTypeError(f"{owner}: global_step must be a variable, got {global_step!r}")
-    if not global_step.dtype.is_integer or global_step.shape != ():
-        raise DTypeError(
-            f"{owner}: global_step must be an integer scalar such as "
-            f"mg.Variable(0, trainable=False), got {global_step!r}"
-        )
 
 
 def _check_home(owner: str, counter: Variable, graph: Graph | None) -> None:
