@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,41 @@ def test_both_networks_start_from_the_same_weights_and_testing_leaves_no_trace(
         assert not any(value.any() for value in session.run(averages))
         session.run(experiment.loss, {**feed, experiment.training: True})
         assert all(value.any() for value in session.run(averages))
+
+
+def test_the_lstm_learns_to_write(
+    example: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = example("char_lstm").main(["--steps", "110", "--out", str(tmp_path)])
+    losses, limit = outcome["losses"], outcome["limit"]
+    assert len(losses) == 110
+    # From log2(25) bits, with all characters alike, most of the way to what the grammar allows.
+    assert losses[0] == pytest.approx(np.log2(25), abs=0.4)
+    assert limit < np.mean(losses[-20:]) < limit + 0.25
+    rules = " ".join([rule for options in example("grammar").RULES.values() for rule in options])
+    words = set(re.findall("[a-z]+", rules))
+    assert len(outcome["shown"]) == 10
+    used = " ".join(outcome["shown"]).replace(".", "").split()
+    assert np.mean([word in words for word in used]) > 0.9
+    printed = capsys.readouterr().out
+    assert re.search(r"step +110 +bits 0\.\d+\n", printed)
+    assert f"\n    {outcome['shown'][-1]}" in printed
+    assert written(tmp_path) == ["char_lstm.svg"]
+
+
+def test_the_grammar_knows_its_own_sentences_and_what_they_tell(example: Any) -> None:
+    grammar = example("grammar")
+    rng = random.Random(1)
+    sentences = [grammar.made_up(rng) for _ in range(20_000)]
+    right = re.compile(grammar.pattern())
+    assert all(right.fullmatch(sentence) for sentence in sentences)
+    assert right.fullmatch("one fox that feeds two mice hunts the hen.")
+    assert not right.fullmatch("one fox that feeds two mice hunt the hen.")
+    assert not right.fullmatch("one fox hunts the hen")
+    bits, characters = grammar.information()
+    assert np.mean([len(sentence) for sentence in sentences]) == pytest.approx(characters, rel=0.01)
+    # "one" is a choice of 2 and then of 6 animals, and of none (twice) or 4 adjectives.
+    how = -(np.log2(2 / 6) * 2 / 6 + np.log2(1 / 6) * 4 / 6)
+    assert grammar.information("one")[0] == pytest.approx(1 + np.log2(6) + how)
+    # One of the two kinds of sentences, and a subject and an object at least.
+    assert bits > 1 + 2 * grammar.information("one")[0]
