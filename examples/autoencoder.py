@@ -37,12 +37,8 @@ class Autoencoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Linear(PIXELS, HIDDEN), nn.Lambda(nn.relu), nn.Linear(HIDDEN, CODE)
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(CODE, HIDDEN), nn.Lambda(nn.relu), nn.Linear(HIDDEN, PIXELS)
-        )
+        self.encoder = nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CODE))
+        self.decoder = nn.Sequential(nn.Linear(CODE, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PIXELS))
 
     def forward(self, pictures: Any) -> mg.Tensor:
         # A pixel lies between 0 and 1, and so does a sigmoid.
