@@ -160,9 +160,9 @@ def _either(a: Any, b: Any) -> Any:
     return tuple([m if m == n else None for m, n in zip(a, b, strict=True)])
 
 
-def _chosen(index: Any, layout: Layout) -> int:
-    last = len(layout.branches) - 1
-    return int(index) if 0 <= index <= last else last
+def taken(index: Any, count: int) -> int:
+    """Which of `count` branches an index means: one that is out of range means the last."""
+    return int(index) if 0 <= index < count else count - 1
 
 
 @case.kernel
@@ -170,7 +170,7 @@ def _(
     xp: Any, runner: Any, index: Array, *captured: Array, branches: tuple[Body, ...]
 ) -> tuple[Array, ...]:
     layout = Layout(branches)
-    chosen = _chosen(index, layout)
+    chosen = taken(index, len(branches))
     body, effects = branches[chosen], layout.effects
     wanted = [i for i, read in enumerate(runner.wanted[: layout.count]) if read]
     seen = [i for i, read in enumerate(layout.hidden(runner.wanted)[chosen]) if read]
@@ -195,7 +195,7 @@ def _absent(tensor: SymbolicTensor) -> Array:
 def _(index: Tensor, *captured: Tensor, branches: tuple[Body, ...]) -> tuple[Tensor, ...]:
     layout = Layout(branches)
     case.infer([t.spec for t in (index, *captured)], {"branches": branches})
-    chosen = _chosen(index.numpy(), layout)
+    chosen = taken(index.numpy(), len(branches))
     body = branches[chosen]
     values = inline(body, layout.captured((index, *captured))[chosen], targets=True)
     hidden = [

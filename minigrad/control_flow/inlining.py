@@ -39,7 +39,8 @@ def inline(
     """
     values: Values = dict(zip(body.inputs, inputs, strict=True))
     wanted = [t for t in body.outputs if t not in values]
-    compute(body, values, wanted, given or {}, body.targets if targets else ())
+    done = body.targets if targets and not body.is_replay else ()
+    compute(body, values, wanted, given or {}, done)
     return values
 
 

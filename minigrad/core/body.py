@@ -205,13 +205,20 @@ class Body(Graph, StateUser):
         """The operations that the outputs and targets need, in creation order."""
         return self._ancestors([*[t.op for t in self.outputs], *self.targets])
 
-    def _ancestors(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Some operations, and all that they need, in creation order."""
+    def computing(self) -> list[Operation]:
+        """The operations that the outputs are computed from, in creation order."""
+        return self._ancestors([t.op for t in self.outputs], control=False)
+
+    def _ancestors(
+        self, operations: Sequence[Operation], *, control: bool = True
+    ) -> list[Operation]:
+        """Some operations, and all that they need or wait for, in creation order."""
         seen = set(operations)
         stack = list(seen)
         while stack:
             op = stack.pop()
-            for before in (*[t.op for t in op.inputs if t is not None], *op.control_inputs):
+            waits = op.control_inputs if control else ()
+            for before in (*[t.op for t in op.inputs if t is not None], *waits):
                 if before not in seen:
                     seen.add(before)
                     stack.append(before)
@@ -290,11 +297,20 @@ class Body(Graph, StateUser):
     def converted(
         self, convert: Callable[[Primitive[..., Any], dict[str, Any]], dict[str, Any]]
     ) -> Body:
-        """The same body, computed with the attributes that `convert` makes of an operation's."""
+        """The same body, computed with the attributes that `convert` makes of an operation's.
+
+        It is for repeating a computation with other dtypes, and so leaves out the assignments and
+        host calls that its outputs do not need.
+        """
         made = self._copy()
         made._convert = convert
         made.plans = {}
         return made
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it repeats what has been computed before."""
+        return self._convert is not None
 
     def moved(self, look_up: Callable[[SymbolicTensor], Any]) -> Body:
         """The same body for a copy of its branch or loop, with other tensors around it.

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from minigrad.control_flow.case import taken
 from minigrad.core.bind import tensor_of
 from minigrad.core.body import Body
 from minigrad.core.current_graph import control_dependencies, name_scope
@@ -103,6 +104,9 @@ class LossReplay:
         #: Whether a `scratch` of the graph must be held while this is checked.
         self.has_custom_rules = any(op.type == _CUSTOM for op in needed)
         values = _run(needed, plan, feeds, _transaction(session, needed))
+        for op in needed:
+            if op.primitive.has_bodies:
+                _check_bodies(op, _taken_index(op, depends, values))
         steps = [op for op in needed if op in depends and op.type != "StopGradient"]
         made = {t for op in steps for t in op.outputs if t not in feeds}
         self._steps = [_step(op, self._rule_maker(op)) for op in steps]
@@ -236,9 +240,7 @@ def _check(needed: Sequence[Operation]) -> None:
     for op in needed:
         if op.type == "Placeholder":
             raise FeedError(missing_feed(op))
-        if op.primitive.has_bodies:
-            _check_bodies(op)
-        if op.effect == "draw":
+        if op.primitive.effect == "draw":
             raise GradientError(
                 f"the loss draws random numbers in node {op.name!r} ({op.type}, {op.line}), so "
                 "differences would compare different draws; switch dropout and noise off for the "
@@ -246,10 +248,18 @@ def _check(needed: Sequence[Operation]) -> None:
             )
 
 
-def _check_bodies(op: Operation) -> None:
-    """Refuse a branch or loop that draws, assigns or calls Python, naming the node that does."""
-    for user in [u for value in op.attrs.values() for u in state_users(value)]:
-        for inner in cast(Body, user).needed():
+def _check_bodies(op: Operation, index: Array | None = None) -> None:
+    """Refuse a branch or loop that draws, assigns or calls Python, naming the node that does.
+
+    Args:
+        op: the branch or loop.
+        index: which of several branches is taken, where that is known; the others may do anything.
+    """
+    bodies = [body for value in op.attrs.values() for body in state_users(value)]
+    if op.type == "Case" and index is not None:
+        bodies = [bodies[taken(index, len(bodies))]]
+    for body in bodies:
+        for inner in cast(Body, body).computing():
             if inner.primitive.has_bodies:
                 _check_bodies(inner)
             elif inner.effect in ("draw", "write", "host"):
@@ -260,6 +270,14 @@ def _check_bodies(op: Operation) -> None:
                     f"node {inner.name!r} ({inner.type}, {inner.line}), in the body of "
                     f"{op.name!r}, {does}; a check would do that again for every difference"
                 )
+
+
+def _taken_index(
+    op: Operation, depends: set[Operation], values: Mapping[SymbolicTensor, Array]
+) -> Array | None:
+    """The index of the branch that every difference takes; None where it may vary, or for a loop."""
+    index = op.inputs[0] if op.type == "Case" else None
+    return None if index is None or index.op in depends else values[index]
 
 
 def _wanted(
@@ -332,7 +350,10 @@ def _dependents(
 def _transaction(session: Session, needed: Sequence[Operation]) -> Transaction:
     """A transaction over the state that is needed. It is never committed."""
     cells = {
-        cell.key: cell for op in needed for cell in cells_of(op.attrs) if op.primitive.stateful
+        cell.key: cell
+        for op in needed
+        if op.primitive.stateful or op.primitive.has_bodies
+        for cell in cells_of(op.attrs)
     }
     return Transaction([session.slot(cell) for cell in cells.values()])
 
