@@ -39,6 +39,9 @@ $(installed): $(VENV)/.installed-%: pyproject.toml setup.py $(VENV)/.made
 demo: $(VENV)/.installed-demo ## train a classifier of handwritten digits; draws its graph into out/
 	@"$(python)" examples/digits.py
 
+# One thread for BLAS: products as small as these are not worth two, which spin against each other.
+examples: export OPENBLAS_NUM_THREADS ?= 1
+examples: export OMP_NUM_THREADS ?= 1
 examples: $(VENV)/.installed-examples ## run the other examples: networks of all kinds, a minute each; pictures into out/
 	@for name in convnet batchnorm autoencoder char_lstm transformer; do \
 	    printf '\n=== examples/%s.py\n' "$$name"; "$(python)" "examples/$$name.py" || exit 1; done

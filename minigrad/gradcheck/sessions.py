@@ -9,32 +9,30 @@ Python function in the graph runs again only where its input depends on a variab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from minigrad.control_flow.case import taken
 from minigrad.core.bind import tensor_of
-from minigrad.core.body import Body
 from minigrad.core.current_graph import control_dependencies, name_scope
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor
-from minigrad.core.state import Transaction, cells_of, state_users
+from minigrad.core.state import Transaction, cells_of
 from minigrad.core.tensor import Array, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import (
     ArgumentError,
     ArgumentTypeError,
-    FeedError,
     GradientError,
     GraphError,
     NotDifferentiableError,
 )
 from minigrad.executor.plan import Plan
 from minigrad.executor.reference import AtStart, Runner, node_error
-from minigrad.feeds import convert_feeds, missing_feed
+from minigrad.feeds import convert_feeds
 from minigrad.gradcheck.engine import eagerly
+from minigrad.gradcheck.refusals import check_bodies, check_needed, taken_index
 from minigrad.gradcheck.replay import (
     Program,
     Source,
@@ -94,7 +92,7 @@ class LossReplay:
         plan = Plan(self.graph, [loss], (), tuple(feeds))
         self._ancestors = _ancestors([loss], feeds)
         needed = _with_writes(_needed([loss], feeds), self._ancestors, feeds)
-        _check(needed)
+        check_needed(needed)
         wanted = _wanted(loss, needed, variables)
         keys = {i: _keys_of(x, self.graph) for i, x in enumerate(wanted)}
         depends = _dependents(loss, needed, [k for group in keys.values() for k in group])
@@ -106,7 +104,7 @@ class LossReplay:
         values = _run(needed, plan, feeds, _transaction(session, needed))
         for op in needed:
             if op.primitive.has_bodies:
-                _check_bodies(op, _taken_index(op, depends, values))
+                check_bodies(op, taken_index(op, depends, values))
         steps = [op for op in needed if op in depends and op.type != "StopGradient"]
         made = {t for op in steps for t in op.outputs if t not in feeds}
         self._steps = [_step(op, self._rule_maker(op)) for op in steps]
@@ -233,51 +231,6 @@ def _with_writes(needed: list[Operation], ancestors: list[Operation], fed: Any) 
         chosen.update(writes)
         inputs = [t for op in writes for t in op.inputs if t is not None]
         chosen.update(_needed(inputs, fed))
-
-
-def _check(needed: Sequence[Operation]) -> None:
-    """Refuse what cannot be computed, or not twice."""
-    for op in needed:
-        if op.type == "Placeholder":
-            raise FeedError(missing_feed(op))
-        if op.primitive.effect == "draw":
-            raise GradientError(
-                f"the loss draws random numbers in node {op.name!r} ({op.type}, {op.line}), so "
-                "differences would compare different draws; switch dropout and noise off for the "
-                "check, or feed the drawn tensor a fixed value"
-            )
-
-
-def _check_bodies(op: Operation, index: Array | None = None) -> None:
-    """Refuse a branch or loop that draws, assigns or calls Python, naming the node that does.
-
-    Args:
-        op: the branch or loop.
-        index: which of several branches is taken, where that is known; the others may do anything.
-    """
-    bodies = [body for value in op.attrs.values() for body in state_users(value)]
-    if op.type == "Case" and index is not None:
-        bodies = [bodies[taken(index, len(bodies))]]
-    for body in bodies:
-        for inner in cast(Body, body).computing():
-            if inner.primitive.has_bodies:
-                _check_bodies(inner)
-            elif inner.effect in ("draw", "write", "host"):
-                does = {"draw": "draws random numbers", "write": "assigns a variable"}.get(
-                    inner.effect, "calls a Python function"
-                )
-                raise GradientError(
-                    f"node {inner.name!r} ({inner.type}, {inner.line}), in the body of "
-                    f"{op.name!r}, {does}; a check would do that again for every difference"
-                )
-
-
-def _taken_index(
-    op: Operation, depends: set[Operation], values: Mapping[SymbolicTensor, Array]
-) -> Array | None:
-    """The index of the branch that every difference takes; None where it may vary, or for a loop."""
-    index = op.inputs[0] if op.type == "Case" else None
-    return None if index is None or index.op in depends else values[index]
 
 
 def _wanted(
