@@ -22,8 +22,8 @@ from minigrad.nn.functional.windows import Windows, pad_sizes
 
 __all__: list[str] = []
 
-#: Elements of a block of windows.
-BLOCK = 1 << 20
+#: Elements of a block of windows: few enough to stay in the cache between copy and product.
+BLOCK = 1 << 16
 #: Below this many channels, copies run along places rather than channels.
 FEW = 5
 
