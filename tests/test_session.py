@@ -147,6 +147,18 @@ def test_awkward_feeds_work(graph: mg.Graph, value: Any) -> None:
     np.testing.assert_array_equal(fetched, np.asarray(value, np.float32))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_what_is_fed_in_another_byte_order_comes_out_in_the_machines(
+    graph: mg.Graph, dtype: str
+) -> None:
+    x = mg.placeholder(dtype, (None,))
+    fed = np.array([1, 2, 3], np.dtype(dtype).newbyteorder())
+    with mg.Session() as session:
+        for y in session.run([x, mg.reshape(x, (3, 1)), x + x], {x: fed}):
+            assert y.dtype.isnative and y.dtype == dtype
+        np.testing.assert_array_equal(session.run(x + x, {x: fed}), [2, 4, 6])
+
+
 def test_placeholder_with_default(graph: mg.Graph) -> None:
     keep = mg.placeholder_with_default(1.0, ())
     sess = mg.Session()

@@ -132,7 +132,7 @@ def cast_array(array: Array, dtype: DType, *, exact: bool = False) -> Array:
     """
     own = from_numpy(array.dtype)
     if own is dtype:
-        return array
+        return array if array.dtype.isnative else array.astype(dtype.dtype)
     if dtype is string or own is string or not np.can_cast(array.dtype, dtype.dtype, "same_kind"):
         if not (own.is_integer and dtype.is_integer and exact):
             if array.size or own is string or dtype is string:
