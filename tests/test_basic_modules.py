@@ -134,6 +134,18 @@ def test_sequential() -> None:
         named.insert(0, layers[0])
 
 
+def test_sequential_deletes() -> None:
+    layers = [nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.Tanh()]
+    plain = nn.Sequential(*layers)
+    del plain[0], plain[-1]
+    assert list(plain) == layers[1:3]
+    assert list(plain.state_dict()) == ["1.weight", "1.bias"]
+    named = nn.Sequential({"a": layers[0], "b": layers[1], "c": layers[2]})
+    named.append(layers[3])
+    del named[3], named[:2]
+    assert list(named.state_dict()) == ["c.weight", "c.bias"]
+
+
 def test_module_list() -> None:
     layers = nn.ModuleList([nn.Linear(2, 2)])
     layers.append(nn.Identity())

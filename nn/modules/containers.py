@@ -146,8 +146,9 @@ class Sequential(ModuleList):
         super().insert(index, module)
 
     def __delitem__(self, index: int | slice) -> None:
-        del self._items[index]
-        del self._names[index]
+        names = [self._names[i : i + 1] for i in range(len(self._items))]
+        del self._items[index], names[index]
+        self._names[:] = [name for kept in names for name in kept]
 
     def forward(self, x: Any) -> Any:
         """The result of the last module."""
