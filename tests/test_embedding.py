@@ -79,3 +79,18 @@ def test_bags_by_hand() -> None:
 def test_bad_arguments_are_named(call, error, message) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_padding_row_of_a_module_starts_and_stays_at_zero() -> None:
+    mg.random.seed(0)
+    table = nn.Embedding(4, 2, padding_index=2)
+    before = table.weight.numpy()
+    assert not before[2].any() and before[[0, 1, 3]].all()
+    with mg.GradientTape() as tape:
+        loss = mg.sum(mg.square(table(np.array([2, 1, 2])) - 1))
+    (gradient,) = tape.gradient(loss, [table.weight])
+    assert isinstance(gradient, mg.IndexedSlices)
+    np.testing.assert_allclose(np.asarray(gradient), 2 * (before - 1) * [[0], [1], [0], [0]])
+    assert repr(table) == "Embedding(4, 2, padding_index=2)"
+    with pytest.raises(mg.errors.IndexOutOfRangeError, match="rows 0 to 3, got 4"):
+        nn.Embedding(4, 2, padding_index=4)

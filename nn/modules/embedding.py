@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.core.generator import Generator
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DTypeLike
+from minigrad.errors import IndexOutOfRangeError
+from minigrad.nn.functional.embedding import embedding
 from minigrad.nn.initializers import Normal
+from minigrad.nn.initializers.base import Initializer, as_initializer
 from minigrad.nn.modules.arguments import size_argument
 from minigrad.nn.modules.module import Module
-from minigrad.ops.gathering import gather
+from minigrad.ops.broadcasting import expand_dims
+from minigrad.ops.comparison import equal
+from minigrad.ops.ranges import arange
+from minigrad.ops.selection import where
+from minigrad.ops.sizes import size_argument as index_argument
 
 __all__ = ["Embedding"]
+
+
+class _ZeroRow(Initializer):
+    """Another initializer's table, with 0 in one row."""
+
+    def __init__(self, other: Any, row: int) -> None:
+        self.other = as_initializer(other)
+        self.row = row
+        self.draws = self.other.draws
+
+    def __call__(
+        self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
+    ) -> Tensor:
+        blank = expand_dims(equal(arange(shape[0]), self.row), -1)
+        return where(blank, 0, self.other(shape, dtype, generator=generator))
+
+    def __repr__(self) -> str:
+        return f"_ZeroRow({self.other!r}, {self.row})"
 
 
 class Embedding(Module):
@@ -24,12 +50,15 @@ class Embedding(Module):
     Args:
         num_embeddings: number of rows; indices lie below it.
         embedding_dim: size of each.
+        padding_index: a row that stands for padding: it starts as 0 and gets no gradient, so that
+            it stays 0, as in PyTorch.
         weight_initializer: one of `minigrad.nn.initializers`, or what `add_parameter` takes.
         dtype: of the table.
         name: see `Module`.
 
     Raises:
         ArgumentError: a size is less than 1.
+        IndexOutOfRangeError: there is no such row as `padding_index`.
         IndexOutOfRangeError: (from a call) an index is negative or too large.
 
     >>> import minigrad as mg, minigrad.nn as nn
@@ -44,6 +73,7 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         *,
+        padding_index: int | None = None,
         weight_initializer: Any = Normal(stddev=1.0),  # noqa: B008  (it never changes)
         dtype: DTypeLike = "float32",
         name: str | None = None,
@@ -51,13 +81,24 @@ class Embedding(Module):
         super().__init__(name=name)
         self.num_embeddings = size_argument("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = size_argument("Embedding", "embedding_dim", embedding_dim)
+        self.padding_index: int | None = None
+        if padding_index is not None:
+            row = index_argument(padding_index, "Embedding: padding_index")
+            if not 0 <= row < self.num_embeddings:
+                raise IndexOutOfRangeError(
+                    f"Embedding: padding_index must be one of the rows 0 to "
+                    f"{self.num_embeddings - 1}, got {row}"
+                )
+            self.padding_index = row
+            weight_initializer = _ZeroRow(weight_initializer, row)
         shape = (self.num_embeddings, self.embedding_dim)
         self.add_parameter("weight", shape, weight_initializer, dtype=dtype)
 
     def forward(self, indices: TensorLike) -> Tensor:
         """Shape ``indices.shape + (embedding_dim,)``."""
-        return gather(self.weight, indices)
+        return embedding(indices, self.weight, padding_index=self.padding_index)
 
     def extra_repr(self) -> str:
         """The sizes."""
-        return f"{self.num_embeddings}, {self.embedding_dim}"
+        padding = "" if self.padding_index is None else f", padding_index={self.padding_index}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
