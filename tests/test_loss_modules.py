@@ -161,6 +161,8 @@ def test_errors() -> None:
         nn.CrossEntropyLoss(label_smoothing=2.0)
     with pytest.raises(ArgumentError, match="TripletMarginLoss: margin"):
         nn.TripletMarginLoss(margin=0.0)
+    with pytest.raises(ArgumentError, match="TripletMarginLoss: p must be positive, got -1"):
+        nn.TripletMarginLoss(p=-1)
     with pytest.raises(ArgumentError, match="GaussianNLLLoss: epsilon"):
         nn.GaussianNLLLoss(epsilon=0.0)
     with pytest.raises(ShapeError, match=r"\(4, 3\) and \(3, 4\)"):

@@ -32,7 +32,7 @@ from minigrad.ops.reductions import max as reduce_max
 from minigrad.ops.selection import where
 from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.statistics import softmax
-from minigrad.shapes import Shape, show
+from minigrad.shapes import Shape, broadcast, show
 
 __all__ = ["attention_weights", "causal_mask", "length_mask", "scaled_dot_product_attention"]
 
@@ -155,6 +155,15 @@ def _check_operands(what: str, operands: dict[str, Tensor]) -> None:
                 f"{what}: {one} and {other} must have the same {which}, got shapes "
                 f"{show(a.shape)} and {show(b.shape)}"
             )
+    try:
+        leading: Shape = ()
+        for x in operands.values():
+            leading = broadcast(leading, None if x.shape is None else x.shape[:-2])
+    except ShapeError:
+        shapes = ", ".join(f"{name} {show(x.shape)}" for name, x in operands.items())
+        raise ShapeError(
+            f"{what}: the leading dimensions, all but the last two, must broadcast; got {shapes}"
+        ) from None
 
 
 def _scale_of(what: str, scale: Any, query: Tensor, key: Tensor) -> Any:
@@ -279,6 +288,7 @@ def _weights(
         Fails(ShapeError, "same depth .* shapes .2, 4. and .3, 5.", _Q, _V, _K),
         Fails(ShapeError, "same length .* shapes .3, 4. and .2, 4.", _Q, _K, _Q),
         Fails(ShapeError, "value must have shape", _Q, _K, _V[0]),
+        Fails(ShapeError, "leading dim", np.ones((2, 2, 4)), np.ones((3, 3, 4)), _V),
         Fails(DTypeError, "mask != 0", _Q, _K, _V, mask=np.ones((2, 3), np.int64)),
         Fails(ArgumentError, "between 0 and 1", _Q, _K, _V, dropout_rate=2.0, training=True),
     ],

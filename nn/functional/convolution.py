@@ -10,13 +10,13 @@ from minigrad.core.bind import bind, tensor_of
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
-from minigrad.errors import ArgumentError, ShapeError
+from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
 from minigrad.nn.functional.convolution_primitives import convolution
 from minigrad.nn.functional.windows import (
     IntOrInts,
     PaddingLike,
     geometry_argument,
-    groups_argument,
+    group_count,
 )
 from minigrad.ops.elementwise import add
 from minigrad.ops.shaping import broadcast_like
@@ -112,9 +112,7 @@ def conv1d(
     >>> nn.conv1d(x, [[[1.0]], [[-1.0]]], stride=2).tolist()
     [[[-1.0], [-1.0]]]
     """
-    return convolve(
-        1, x, kernel, bias, groups_argument(groups), stride, padding, dilation, data_format
-    )
+    return convolve(1, x, kernel, bias, group_count(groups), stride, padding, dilation, data_format)
 
 
 @primitive(
@@ -161,6 +159,11 @@ def conv1d(
             *(ArgumentError, "at least 0"),
             *(np.ones((1, 2, 2, 1)), np.ones((2, 2, 1, 1))),
             padding=-1,
+        ),
+        Fails(
+            *(ArgumentTypeError, "groups must be an integer, got None"),
+            *(np.ones((1, 2, 2, 2)), np.ones((2, 2, 2, 1))),
+            groups=None,
         ),
         Fails(
             *(ArgumentError, "groups=2 does not divide the 3 output"),
@@ -222,9 +225,7 @@ def conv2d(
     >>> nn.conv2d(x, mg.ones((2, 2, 1, 1)), stride=2, padding="SAME")[0, :, :, 0].tolist()
     [[8.0, 7.0], [13.0, 8.0]]
     """
-    return convolve(
-        2, x, kernel, bias, groups_argument(groups), stride, padding, dilation, data_format
-    )
+    return convolve(2, x, kernel, bias, group_count(groups), stride, padding, dilation, data_format)
 
 
 @primitive(
@@ -276,6 +277,4 @@ def conv3d(
     >>> nn.conv3d(mg.ones((1, 2, 2, 2, 1)), mg.ones((2, 2, 2, 1, 3))).tolist()
     [[[[[8.0, 8.0, 8.0]]]]]
     """
-    return convolve(
-        3, x, kernel, bias, groups_argument(groups), stride, padding, dilation, data_format
-    )
+    return convolve(3, x, kernel, bias, group_count(groups), stride, padding, dilation, data_format)

@@ -16,7 +16,7 @@ from minigrad.nn.functional.windows import (
     IntOrInts,
     PaddingLike,
     geometry_argument,
-    groups_argument,
+    group_count,
 )
 
 __all__ = ["conv1d_transpose", "conv2d_transpose", "conv3d_transpose"]
@@ -28,7 +28,7 @@ def _transpose(
     """A transposed convolution of a certain rank."""
     keywords = ("stride", "padding", "dilation", "data_format")
     geometry = geometry_argument(rank, *(given.pop(k) for k in keywords))
-    groups = groups_argument(given.pop("groups"))
+    groups = group_count(given.pop("groups"))
     y = convolution_transpose(x, kernel, **geometry._asdict(), groups=groups, **given)
     return add_bias(y, bias, geometry.data_format)
 

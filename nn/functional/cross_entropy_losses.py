@@ -70,6 +70,12 @@ def _entropies(
     elif targets.dtype.is_floating:
         if ignore_index is not None:
             raise ArgumentError(f"{what}: ignore_index is for class numbers, not for probabilities")
+        if not compatible(targets.shape, scores.shape):
+            raise ShapeError(
+                f"{what}: labels of dtype {targets.dtype} are probabilities, of the same shape as the "
+                f"predictions, {show(scores.shape)}, got {show(targets.shape)}; class numbers must be "
+                "integers"
+            )
         scores, targets = paired(what, scores, targets)
     else:
         raise DTypeError(
@@ -129,6 +135,7 @@ _LABEL_ERRORS = [
     Fails(ShapeError, "out of range", np.zeros((2, 3)), np.array([0, 1]), axis=2),
 ]
 _SMOOTHING_ERRORS = [
+    Fails(ShapeError, "numbers must be integers", np.zeros((2, 3)), np.array([0.0, 1.0])),
     Fails(ArgumentError, r"in \[0, 1\]", np.zeros((1, 3)), np.array([0]), label_smoothing=1.5),
 ]
 

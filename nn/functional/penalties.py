@@ -23,6 +23,7 @@ __all__ = ["l1_penalty", "l2_penalty"]
 _ERRORS = [
     Fails(ArgumentError, "no parameters", [], 0.1),
     Fails(ArgumentTypeError, "list of parameters, got", np.ones(2), 0.1),
+    Fails(ArgumentTypeError, "list of parameters, got None", None, 0.1),
     Fails(ArgumentError, "factor must not be negative", [np.ones(2)], -0.1),
 ]
 
@@ -38,6 +39,8 @@ def _penalty(
         raise ArgumentTypeError(
             f"{what} takes a list of parameters, got {type(parameters).__name__}; put it in a list"
         )
+    if not isinstance(parameters, Iterable):
+        raise ArgumentTypeError(f"{what} takes a list of parameters, got {parameters!r:.80}")
     sums = [reduce_sum(measure(tensor_of(p))) for p in parameters]
     if not sums:
         raise ArgumentError(

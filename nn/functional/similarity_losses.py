@@ -146,6 +146,11 @@ def cosine_embedding_loss(
     return reduced_losses(what, losses, reduction, mask=mask)
 
 
+def distance_order(value: object, what: str) -> float:
+    """The order of a norm that measures distances: a positive number, or infinity."""
+    return math.inf if value == math.inf else positive(value, what)
+
+
 @primitive(
     "TripletMarginLoss",
     samples=[
@@ -205,7 +210,7 @@ def triplet_margin_loss(
     """
     what = "triplet_margin_loss"
     room, shift = positive(margin, f"{what}: margin"), not_negative(epsilon, f"{what}: epsilon")
-    order = math.inf if p == math.inf else positive(p, f"{what}: p")
+    order = distance_order(p, f"{what}: p")
     a, near = paired(what, anchors, positives, mask)
     a, far = paired(what, a, negatives, mask)
 

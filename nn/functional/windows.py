@@ -142,8 +142,11 @@ def padding_argument(padding: Any, rank: int) -> Padding:
 
 def groups_argument(groups: Any) -> int | None:
     """The attribute: a number of groups, or None for one a channel."""
-    if groups is None:
-        return None
+    return None if groups is None else group_count(groups)
+
+
+def group_count(groups: Any) -> int:
+    """A number of groups, of at least 1."""
     try:
         made = operator.index(groups)
     except TypeError as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.core.tensor import Tensor, TensorLike
-from minigrad.nn.functional.arguments import fraction, number, positive
+from minigrad.nn.functional.arguments import fraction, not_negative, number, positive
 from minigrad.nn.functional.cross_entropy_losses import cross_entropy, nll_loss
 from minigrad.nn.functional.ctc import ctc_loss
 from minigrad.nn.functional.reducing_losses import Reduction
 from minigrad.nn.functional.similarity_losses import (
     cosine_embedding_loss,
     cosine_similarity,
+    distance_order,
     triplet_margin_loss,
 )
 from minigrad.nn.modules.losses import Loss
@@ -244,8 +245,8 @@ class TripletMarginLoss(Loss):
         name: see `Module`.
 
     Raises:
-        ArgumentError: the margin is not positive; there is no such reduction; or (from a call) as
-            `triplet_margin_loss` says.
+        ArgumentError: the margin or `p` is not positive, or `epsilon` negative; or there is no such
+            reduction.
 
     >>> import minigrad.nn as nn
     >>> loss = nn.TripletMarginLoss(epsilon=0.0)
@@ -266,7 +267,9 @@ class TripletMarginLoss(Loss):
         name: str | None = None,
     ) -> None:
         room = positive(margin, "TripletMarginLoss: margin")
-        options: dict[str, Any] = {"p": p, "epsilon": epsilon, "swap": bool(swap)}
+        order = distance_order(p, "TripletMarginLoss: p")
+        shift = not_negative(epsilon, "TripletMarginLoss: epsilon")
+        options: dict[str, Any] = {"p": order, "epsilon": shift, "swap": bool(swap)}
         super().__init__(reduction, name, margin=room, **options)
 
     def forward(

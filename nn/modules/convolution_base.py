@@ -13,7 +13,7 @@ from minigrad.nn.functional.windows import (
     IntOrInts,
     PaddingLike,
     geometry_argument,
-    groups_argument,
+    group_count,
     per_axis,
 )
 from minigrad.nn.modules.arguments import check_size, open_size_argument
@@ -49,7 +49,7 @@ class Convolution(Module):
         self.geometry: Geometry = geometry_argument(
             self.rank, stride, padding, dilation, data_format or FORMATS[self.rank][0]
         )
-        self.groups = groups_argument(groups) or 1
+        self.groups = group_count(groups)
 
     def divided(self, name: str, channels: int | None) -> int | None:
         """How many of some channels a group has.
