@@ -72,9 +72,9 @@ def _entropies(
             raise ArgumentError(f"{what}: ignore_index is for class numbers, not for probabilities")
         if not compatible(targets.shape, scores.shape):
             raise ShapeError(
-                f"{what}: labels of dtype {targets.dtype} are probabilities, of the same shape as the "
-                f"predictions, {show(scores.shape)}, got {show(targets.shape)}; class numbers must be "
-                "integers"
+                f"{what}: labels of dtype {targets.dtype} are probabilities, of the same shape as "
+                f"the predictions, {show(scores.shape)}, got {show(targets.shape)}; class numbers "
+                "must be integers"
             )
         scores, targets = paired(what, scores, targets)
     else:
