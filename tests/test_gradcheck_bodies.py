@@ -59,6 +59,6 @@ def test_an_assignment_that_the_loss_reads_is_refused():
         loss = mg.fori_loop(0, 3, lambda i, a: a * v.assign_add(1.0), w + 0.0)
         with mg.Session() as session:
             session.run(mg.global_variables_initializer())
-            with pytest.raises(mg.errors.GradientError, match="ForLoop/body/AssignAdd.* assigns"):
+            with pytest.raises(mg.errors.GradientError, match=r"ForLoop/body/AssignAdd.* assigns"):
                 mg.gradcheck(loss, session=session)
             assert session.run(v) == 1.0
