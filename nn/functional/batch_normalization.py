@@ -21,7 +21,7 @@ from minigrad.ops.basic import astype
 from minigrad.ops.broadcasting import squeeze
 from minigrad.ops.elementwise import add, multiply, subtract
 from minigrad.ops.powers import rsqrt
-from minigrad.shapes import axis_argument_int, normalize_axis
+from minigrad.shapes import axis_argument_int, normalize_axis, show
 
 __all__ = ["BatchNormalized", "batch_norm", "batch_norm_training"]
 
@@ -56,7 +56,7 @@ _BAD = [
         Sample(np.array([[1.0, 2.0], [5.0, 2.0]], np.float16), np.ones(2, np.float16)),
         Sample(np.array([[1, 2], [5, 2]])).named("integers"),
     ],
-    errors=_BAD,
+    errors=[*_BAD, Fails(ShapeError, r"\(3,\) has channels only", np.ones(3))],
 )
 def batch_norm_training(
     x: TensorLike,
@@ -86,8 +86,8 @@ def batch_norm_training(
         one example y is the shift; of none the statistics are NaN.
 
     Raises:
-        ShapeError: the axis is out of range; `scale` or `shift` is no vector of as many channels;
-            or the rank is not known while the graph is built.
+        ShapeError: the axis is out of range, or the only one; `scale` or `shift` is no vector of
+            as many channels; or the rank is not known while the graph is built.
         ArgumentError: `epsilon` is negative or not finite.
 
     >>> import minigrad.nn as nn
@@ -101,6 +101,11 @@ def batch_norm_training(
         raise needs_rank("batch_norm_training")
     place = normalize_axis(channel, len(tensor.shape))
     others = tuple([i for i in range(len(tensor.shape)) if i != place])
+    if not others:
+        raise ShapeError(
+            f"batch_norm_training: x of shape {show(tensor.shape)} has channels only; it needs an "
+            "axis of examples too, to take statistics over"
+        )
     y, mean, variance = standardize(tensor, axis=others, epsilon=epsilon)
     y = scale_and_shift("batch_norm_training", y, scale, shift, place)
     return BatchNormalized(y, squeeze(mean, others), squeeze(variance, others))
