@@ -146,6 +146,14 @@ def test_sequential_deletes() -> None:
     assert list(named.state_dict()) == ["c.weight", "c.bias"]
 
 
+def test_a_part_of_a_sequential_keeps_its_names() -> None:
+    model = nn.Sequential({"a": nn.Linear(2, 2), "b": nn.ReLU(), "c": nn.Linear(2, 2)})
+    model.append(nn.Linear(2, 1))
+    assert list(model[1:].state_dict()) == ["c.weight", "c.bias", "2.weight", "2.bias"]
+    assert list(model[2::-2].state_dict()) == ["c.weight", "c.bias", "a.weight", "a.bias"]
+    assert list(nn.Sequential(*model)[:1].state_dict()) == ["0.weight", "0.bias"]
+
+
 def test_module_list() -> None:
     layers = nn.ModuleList([nn.Linear(2, 2)])
     layers.append(nn.Identity())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar, overload
 
@@ -74,11 +75,11 @@ class ModuleList(Module):
     def __getitem__(self: L, index: slice) -> L: ...
     def __getitem__(self: L, index: int | slice) -> Module | L:
         if isinstance(index, slice):
-            return self._sliced(self._items[index])
+            return self._sliced(index)
         return self._items[index]
 
-    def _sliced(self: L, items: list[Module]) -> L:
-        return type(self)(items)
+    def _sliced(self: L, index: slice) -> L:
+        return type(self)(self._items[index])
 
     def __setitem__(self, index: int, module: Module) -> None:
         self._items[index] = _module(self, module)
@@ -145,10 +146,20 @@ class Sequential(ModuleList):
             raise ArgumentError("a Sequential with names takes more modules at its end only")
         super().insert(index, module)
 
+    def _each_name(self) -> list[str | None]:
+        """The name of each module; None for those added later, which come last."""
+        return [*self._names, *[None] * (len(self._items) - len(self._names))]
+
+    def _sliced(self, index: slice) -> Sequential:
+        made = super()._sliced(index)
+        chosen = self._each_name()[index]
+        made._names[:] = [name for name in itertools.takewhile(bool, chosen) if name]
+        return made
+
     def __delitem__(self, index: int | slice) -> None:
-        names = [self._names[i : i + 1] for i in range(len(self._items))]
+        names = self._each_name()
         del self._items[index], names[index]
-        self._names[:] = [name for kept in names for name in kept]
+        self._names[:] = [name for name in names if name]
 
     def forward(self, x: Any) -> Any:
         """The result of the last module."""
