@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from safetensors import SafetensorError
@@ -32,7 +32,14 @@ __all__ = ["restore", "save"]
 #: The one name that a safetensors file has for something else.
 _METADATA = "__metadata__"
 
-Variables = Iterable[Variable] | Mapping[str, Variable]
+
+class Holder(Protocol):
+    """What has variables of its own with names: a module, an optimizer."""
+
+    def named_variables(self) -> Iterable[tuple[str, Variable]]: ...
+
+
+Variables = Holder | Iterable[Variable] | Mapping[str, "Variable | Holder"]
 
 
 def save(
@@ -45,8 +52,9 @@ def save(
 
     Args:
         path: the file; an existing one is replaced only once the new one is complete.
-        variables: which, as a list or as ``{name in the file: variable}``; by default all that
-            belong to the session's graph.
+        variables: a module or an optimizer, with all that is part of its state; variables, as a
+            list or as ``{name in the file: variable}``; or ``{prefix: module or optimizer}``. By
+            default all that belong to the session's graph.
         session: holds the values of graph-owned variables; by default the one whose ``with``
             block this is. Eager variables need none.
 
@@ -58,6 +66,10 @@ def save(
         StateError: a variable belongs to a graph, and there is no session, or a closed one.
         ArgumentError: two variables have one name, or there are none.
         DTypeError: a variable is of complex128 or of strings.
+
+    A model and its optimizer, in one file::
+
+        mg.save("run.safetensors", {"model": model, "optimizer": optimizer})
 
     >>> import minigrad as mg, tempfile, os
     >>> v = mg.Variable([1.0, 2.0], name="v")
@@ -160,20 +172,14 @@ def _named(variables: Variables | None, session: Session | None) -> dict[str, Va
     if variables is None:
         graph = get_default_graph() if session is None else session.graph
         variables = graph.get_collection(GraphKeys.GLOBAL_VARIABLES)
-    if isinstance(variables, Variable | Session) or not isinstance(variables, Iterable):
-        raise ArgumentTypeError(
-            "expected variables as a list or as a dict of names to variables, got "
-            f"{variables!r}: mg.save(path, [v, …], session=…)"
-        )
-    pairs: list[tuple[Any, Any]] = (
-        list(variables.items())
-        if isinstance(variables, Mapping)
-        else [(getattr(v, "name", None), v) for v in variables]
-    )
+    pairs = _pairs(variables)
     named: dict[str, Variable] = {}
     for name, v in pairs:
         if not isinstance(v, Variable):
-            raise ArgumentTypeError(f"expected a variable, got {v!r}")
+            raise ArgumentTypeError(
+                f"expected a variable, got {v!r:.200}; save several modules as a dict: "
+                '{"model": model, "optimizer": optimizer}'
+            )
         if not isinstance(name, str) or name == _METADATA:
             raise ArgumentError(f"{name!r} cannot be the name of a variable in a file")
         if name in named:

@@ -308,6 +308,10 @@ class Minimizer(ABC):
         """
         self.prepare(trainable_list(self.name, variables))
 
+    def named_variables(self) -> list[tuple[str, Variable]]:
+        """Its own variables with their names: what `minigrad.save` writes."""
+        return list(self.state().items())
+
     def variables(self) -> list[Variable]:
         """Its own variables: counters and slots, those made so far. `minigrad.save` takes them."""
         return list(self.state().values())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import minigrad as mg
 import minigrad.nn as nn
+import minigrad.optim as optim
 from minigrad.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -169,3 +172,43 @@ def test_two_values_for_one_shared_parameter_are_refused() -> None:
         model.load_state_dict(state)
     np.testing.assert_array_equal(model.a.weight, before)
     model.load_state_dict(dict.fromkeys(state, np.full((2, 2), np.nan)))
+
+
+def pair(seed: int) -> dict[str, Any]:
+    mg.random.seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.Linear(4, 1))
+    return {"model": model, "optimizer": optim.Adam(0.1)}
+
+
+INPUTS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+
+
+def test_a_model_and_its_optimizer_are_saved_and_restored(tmp_path: Path) -> None:
+    def step(run: dict[str, Any]) -> float:
+        model, optimizer = run["model"], run["optimizer"]
+        return float(optimizer.minimize(lambda: mg.mean(model(INPUTS) ** 2), model))
+
+    first, second = pair(1), pair(2)
+    step(first)
+    step(second)
+    path = mg.save(tmp_path / "run.safetensors", first)
+    mg.restore(path, second)
+    assert [step(first) for _ in range(3)] == [step(second) for _ in range(3)]
+    saved = load_file(mg.save(tmp_path / "model.safetensors", first["model"]))
+    assert set(saved) == set(first["model"].state_dict()) > {"1.moving_mean", "2.bias"}
+    with pytest.raises(ArgumentError, match="missing in the file: 'optimizer.iterations'"):
+        mg.restore(tmp_path / "model.safetensors", first)
+
+
+def test_a_model_of_a_graph_is_saved_and_restored_in_its_session(tmp_path: Path) -> None:
+    with mg.Graph().as_default(), mg.Session() as session:
+        run = pair(1)
+        scores = run["model"](mg.asarray(INPUTS))
+        step = run["optimizer"].minimize(mg.mean(scores**2))
+        session.run(mg.global_variables_initializer())
+        session.run(step)
+        path = mg.save(tmp_path / "run.safetensors", run, session=session)
+        before = [session.run([scores, step])[0] for _ in range(2)]
+        mg.restore(path, run, session=session)
+        after = [session.run([scores, step])[0] for _ in range(2)]
+    np.testing.assert_array_equal(before, after)

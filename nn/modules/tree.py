@@ -318,6 +318,10 @@ class Tree:
         """Whether a variable in a list is no parameter: not trainable, other than by freezing."""
         return not variable.trainable and name not in self._frozen
 
+    def named_variables(self) -> list[tuple[str, Variable]]:
+        """Parameters and buffers, each once, under its first path: what `minigrad.save` writes."""
+        return _once(self._state())
+
     def named_parameters(self) -> list[tuple[str, Variable]]:
         """Parameters of this module and all below it, each once, under its first path.
 
