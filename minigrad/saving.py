@@ -190,3 +190,24 @@ def _named(variables: Variables | None, session: Session | None) -> dict[str, Va
     if not named:
         raise ArgumentError("there are no variables; eager ones must be passed explicitly")
     return named
+
+
+def _pairs(variables: Any) -> list[tuple[Any, Any]]:
+    """Names and variables, of modules and optimizers too."""
+    own = isinstance(variables, type | Variable | Session)
+    if not own and hasattr(variables, "named_variables"):
+        return list(variables.named_variables())
+    if own or not isinstance(variables, Iterable):
+        raise ArgumentTypeError(
+            "expected a module, an optimizer, or variables as a list or as a dict of names to "
+            f"variables, got {variables!r}: mg.save(path, [v, …], session=…)"
+        )
+    if not isinstance(variables, Mapping):
+        return [(getattr(v, "name", None), v) for v in variables]
+    made: list[tuple[Any, Any]] = []
+    for name, v in variables.items():
+        if hasattr(v, "named_variables"):
+            made += [(f"{name}.{path}", part) for path, part in v.named_variables()]
+        else:
+            made.append((name, v))
+    return made
