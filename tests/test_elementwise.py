@@ -250,6 +250,34 @@ def test_where_broadcasts_and_promotes() -> None:
     assert mg.where(mg.asarray([1.0, -1.0]) > 0, 1, 0).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("condition", "x1", "x2"),
+    [
+        ((100, 50), (100, 50), (100, 50)),
+        ((100, 1), (100, 50), ()),
+        ((100, 50), (), (50,)),
+        ((100, 50), (), ()),
+        ((), (100, 50), (1, 50)),
+    ],
+)
+def test_where_keeps_every_bit_of_large_arrays(
+    dtype: str, condition: tuple[int, ...], x1: tuple[int, ...], x2: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(0)
+    values = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-7, -3.5])
+    for other in (None, 0.0, -0.0):
+        c = rng.random(condition) < 0.5
+        a, b = (
+            np.asarray(rng.choice(values, s) if s or other is None else other, dtype)
+            for s in (x1, x2)
+        )
+        expected = np.ascontiguousarray(np.where(c, a, b))
+        got = mg.where(c, a, b).numpy()
+        assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+        assert got.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("condition", [[1, 0], [1.0, 0.0], 1])
 def test_where_wants_a_bool(condition: Any) -> None:
     with pytest.raises(

@@ -21,11 +21,37 @@ __all__ = ["clip", "maximum", "minimum", "where"]
 
 _CONDITION = np.array([[True, False, True], [False, False, True]])
 
+_BITS: dict[Any, Any] = {
+    np.dtype(t): np.dtype(f"i{np.dtype(t).itemsize}") for t in ("f2", "f4", "f8")
+}
+#: With fewer elements NumPy's own is faster.
+_MANY = 4096
+
+
+def _numpy_where(condition: Array, x1: Array, x2: Array) -> Any:
+    """Choose by arithmetic on the bits: NumPy's own mispredicts a branch at half the elements.
+
+    It is exact for all floats, NaN and -0.0 included.
+    """
+    _check_condition_of(condition)
+    bits = _BITS.get(x1.dtype)
+    if bits is None or x1.dtype != x2.dtype or max(condition.size, x1.size, x2.size) < _MANY:
+        return np.where(condition, x1, x2)
+    a, b = x1.view(bits), x2.view(bits)
+    if not b.shape and not b:
+        return np.multiply(a, condition).view(x1.dtype)
+    if not a.shape and not a:
+        return np.multiply(b, ~condition).view(x1.dtype)
+    chosen = np.multiply(np.bitwise_xor(a, b), condition)
+    chosen ^= b
+    return chosen.view(x1.dtype)
+
 
 @primitive(
     "Select",
     elementwise=True,
     promote=(1, 2),
+    numpy=_numpy_where,
     samples=lambda rng: [
         Sample(_CONDITION, rng.normal(size=(2, 3)), rng.normal(size=(2, 3))),
         Sample(_CONDITION, rng.normal(size=3), rng.normal(size=())).named("broadcast"),
@@ -72,10 +98,14 @@ def _check_condition(dtype: DType) -> None:
         raise DTypeError(f"the condition of where must be bool, got {dtype}; write x != 0")
 
 
-@where.kernel
-def _(xp: Any, condition: Array, x1: Array, x2: Array) -> Any:
+def _check_condition_of(condition: Array) -> None:
     if condition.dtype != bool:
         _check_condition(from_numpy(condition.dtype))
+
+
+@where.kernel
+def _(xp: Any, condition: Array, x1: Array, x2: Array) -> Any:
+    _check_condition_of(condition)
     return xp.where(condition, x1, x2)
 
 
