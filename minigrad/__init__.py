@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 # Every module lists its public names in its own `__all__`, so that a new op is written in one file.
+from minigrad import checkout, serialize
 from minigrad import errors as errors
 from minigrad import linalg as linalg
 from minigrad import nest as nest
 from minigrad import random as random
-from minigrad import serialize
 from minigrad.autodiff import *
 from minigrad.checkpointing import *
 from minigrad.control_flow import *
@@ -110,6 +110,7 @@ inf = float("inf")
 nan = float("nan")
 newaxis = None
 
+checkout.install()
 methods.install()
 serialize.install()
 registry.verify()

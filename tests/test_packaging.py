@@ -129,3 +129,17 @@ def test_every_module_imports(name: str) -> None:
 def test_version_is_stated_once() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|[ab]\d+|rc\d+)?", minigrad.__version__)
     assert version("minigrad") == minigrad.__version__, "reinstall: pip install --editable ."
+
+
+def test_a_checkout_works_from_its_own_folder_without_being_installed(tmp_path: Path) -> None:
+    for name in ("minigrad", "nn", "optim", "pyproject.toml"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    code = "from minigrad import nn, optim; import minigrad.nn as n; print(n.__file__)"
+    # -S keeps the editable installation of this environment out of it.
+    path = os.pathsep.join([str(tmp_path), *[p for p in sys.path if p.endswith("site-packages")]])
+    printed = run(sys.executable, "-S", "-c", code, cwd=tmp_path, PYTHONPATH=path)
+    assert printed.strip() == str(tmp_path / "nn" / "__init__.py")
