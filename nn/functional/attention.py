@@ -17,6 +17,7 @@ from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeE
 from minigrad.nn.functional.arguments import number
 from minigrad.nn.functional.dropout import dropout
 from minigrad.nn.functional.fitting import fitted
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.ops.basic import astype
 from minigrad.ops.broadcasting import expand_dims
 from minigrad.ops.comparison import greater, greater_equal, less
@@ -129,12 +130,6 @@ def _size(shape: Shape, axis: int) -> int | None:
     return None if shape is None or len(shape) < -axis else shape[axis]
 
 
-def _length(x: Tensor, axis: int) -> TensorLike:
-    """The length of an axis, as a tensor where it is not known yet."""
-    known = _size(x.shape, axis)
-    return getitem(shape_of(x), axis) if known is None else known
-
-
 def _check_operands(what: str, operands: dict[str, Tensor]) -> None:
     """Raise unless the lengths agree that must, as far as they are known."""
     for name, x in operands.items():
@@ -193,11 +188,7 @@ def _masked(what: str, logits: Tensor, mask: TensorLike | None, causal: bool) ->
             )
     seen = None if bias is None else greater(bias, -math.inf)
     if causal:
-        sizes, shape = shape_of(logits), logits.shape
-        lengths = [
-            getitem(sizes, i) if _size(shape, i) is None else _size(shape, i) for i in (-2, -1)
-        ]
-        before = causal_mask(lengths[0], lengths[1])  # type: ignore[arg-type]
+        before = causal_mask(*sizes_of(logits, [-2, -1]))
         allowed = before if allowed is None else logical_and(allowed, before)
     if bias is not None:
         logits = add(logits, bias)

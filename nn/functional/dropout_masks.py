@@ -17,9 +17,9 @@ from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
 from minigrad.dtypes import DType, float32
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from minigrad.nn.functional.fitting import fitted
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import greater_equal, less
-from minigrad.ops.indexing import getitem
 from minigrad.ops.random_continuous import uniform
 from minigrad.ops.selection import where
 from minigrad.ops.shaping import shape as shape_of
@@ -145,11 +145,8 @@ def noise_sizes(what: str, x: Tensor, noise_shape: Any) -> Any:
                 f"{what}: noise_shape {tuple(sizes)} has {len(sizes)} lengths, and x of shape "
                 f"{show(own)} has {len(own)}; None takes the length of the same axis of x"
             )
-        lengths = shape_of(x)
-        for i, d in enumerate(sizes):
-            if d is None:
-                known = None if own is None else own[i]
-                sizes[i] = getitem(lengths, i) if known is None else known
+        lengths = sizes_of(x, range(len(sizes)))
+        sizes = [length if d is None else d for d, length in zip(sizes, lengths, strict=True)]
     return sizes
 
 

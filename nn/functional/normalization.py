@@ -13,15 +13,14 @@ from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
 from minigrad.nn.functional.arguments import not_negative
 from minigrad.nn.functional.fitting import along_axes, needs_rank
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.nn.functional.standardizing import mean_square_normalize, standardize
 from minigrad.ops.elementwise import add, divide, multiply
-from minigrad.ops.indexing import getitem
 from minigrad.ops.linalg.norms import vector_norm
 from minigrad.ops.manipulation import reshape
 from minigrad.ops.reducing import BAD_AXES
 from minigrad.ops.selection import maximum
 from minigrad.ops.shaping import reshape_like
-from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.sizes import size_argument
 from minigrad.shapes import axis_argument, axis_argument_int, normalize_axis, show
 
@@ -231,20 +230,11 @@ def group_norm(
             f"group_norm: {channels} channels, of x of shape {show(tensor.shape)}, cannot be "
             f"divided into {count} groups of equal size"
         )
-    lengths = _lengths(tensor)
+    lengths = sizes_of(tensor)
     apart = reshape(tensor, [*lengths[:place], count, channels // count, *lengths[place + 1 :]])
     over = tuple([i for i in range(1, rank + 1) if i != place])
     y = reshape_like(standardize(apart, axis=over, epsilon=epsilon).y, tensor)
     return scale_and_shift("group_norm", y, scale, shift, place)
-
-
-def _lengths(x: Tensor) -> list[Any]:
-    """The length of each axis: a number where it is known, else a tensor."""
-    lengths: list[Any] = list(x.spec.shape or ())
-    if None in lengths:
-        sizes = shape_of(x)
-        lengths = [getitem(sizes, i) if d is None else d for i, d in enumerate(lengths)]
-    return lengths
 
 
 @primitive(

@@ -12,27 +12,15 @@ from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.dtypes import bool_, int64
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.ops.basic import astype
 from minigrad.ops.elementwise import add
-from minigrad.ops.indexing import getitem
 from minigrad.ops.manipulation import reshape
 from minigrad.ops.products import matmul
-from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.sizes import static_sizes
 from minigrad.shapes import Shape, Spec, compatible, show
 
 __all__: list[str] = []
-
-
-def sizes_of(x: Tensor, axes: slice = slice(None)) -> list[Any]:
-    """The lengths of axes, counted from the front: ints where known, else scalar tensors."""
-    places = range(len(x.shape or ()))[axes]
-    known = [None if x.shape is None else x.shape[i] for i in places]
-    lengths = shape_of(x) if None in known else None
-    return [
-        d if d is not None or lengths is None else getitem(lengths, i)
-        for i, d in zip(places, known, strict=True)
-    ]
 
 
 def projected(x: Tensor, weight: TensorLike, bias: TensorLike | None) -> Tensor:

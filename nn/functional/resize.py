@@ -15,11 +15,11 @@ from minigrad.dtypes import float32
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
 from minigrad.nn.functional.arguments import positive
 from minigrad.nn.functional.resize_axis import METHODS, resize_axis
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.nn.functional.windows import geometry_argument, require_rank
 from minigrad.ops.basic import astype
 from minigrad.ops.indexing import getitem
 from minigrad.ops.manipulation import permute_dims, reshape
-from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.sizes import size_argument
 from minigrad.shapes import show
 
@@ -173,9 +173,8 @@ def _lengths(what: str, x: Tensor, data_format: str) -> tuple[Any, Any, Any, Any
     """Examples, channels, height and width: numbers where known, else tensors."""
     layout = geometry_argument(2, 1, "VALID", 1, data_format)
     require_rank(x.shape, layout)
-    sizes = shape_of(x)
     known = x.shape or (None,) * 4
-    n, *rest = [getitem(sizes, i) if d is None else d for i, d in enumerate(known)]
+    n, *rest = sizes_of(x, range(4))
     height, width = rest[:2] if layout.channels_last else rest[1:]
     channels = known[-1] if layout.channels_last else known[1]
     if channels is None:

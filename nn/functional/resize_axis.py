@@ -18,9 +18,8 @@ from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ArgumentError, ShapeError
-from minigrad.ops.indexing import getitem
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.ops.reducing import array_dtype, narrowed, widened
-from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.sizes import Sizes, actual_sizes, count_argument, static_sizes
 from minigrad.shapes import Dim, Spec, axis_argument_int, normalize_axis, show
 
@@ -309,10 +308,9 @@ def _(g: Spec, like: Spec, *, axis: int, method: str, align_corners: bool) -> Sp
 @resize_axis_adjoint.gradient()
 def _(c: Ctx) -> Grads:
     g, a = c.inputs[0], c.attrs
-    known = None if g.shape is None else g.shape[normalize_axis(a.axis, len(g.shape))]
     again = resize_axis(
         c.grads[0],
-        getitem(shape_of(g), a.axis) if known is None else known,
+        sizes_of(g, [a.axis])[0],
         axis=a.axis,
         method=a.method,
         align_corners=a.align_corners,

@@ -13,18 +13,17 @@ from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeE
 from minigrad.nn.functional.attention import attention_weights, scaled_dot_product_attention
 from minigrad.nn.functional.dropout import dropout
 from minigrad.nn.functional.dropout_masks import rate_argument
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.nn.initializers import GlorotUniform
 from minigrad.nn.modules.arguments import check_size, size_argument
 from minigrad.nn.modules.linear import Linear
 from minigrad.nn.modules.module import Module
 from minigrad.ops.basic import ensure_shape
 from minigrad.ops.broadcasting import expand_dims
-from minigrad.ops.indexing import getitem
 from minigrad.ops.logic import logical_and
 from minigrad.ops.manipulation import permute_dims, reshape
 from minigrad.ops.products import matmul
 from minigrad.ops.selection import where
-from minigrad.ops.shaping import shape as shape_of
 from minigrad.shapes import Dim, Shape, broadcast, compatible, show
 
 __all__ = ["MultiHeadAttention"]
@@ -201,13 +200,13 @@ class MultiHeadAttention(Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(batch, length, features) to (batch, heads, length, features / heads)."""
-        batch, length = _sizes(x, (0, 1))
+        batch, length = sizes_of(x, (0, 1))
         apart = reshape(x, (batch, length, self.heads, self.features // self.heads))
         return permute_dims(apart, (0, 2, 1, 3))
 
     def _merge(self, x: Tensor) -> Tensor:
         """The way back."""
-        batch, length = _sizes(x, (0, 2))
+        batch, length = sizes_of(x, (0, 2))
         return reshape(permute_dims(x, (0, 2, 1, 3)), (batch, length, self.features))
 
     def _mask(
@@ -284,18 +283,6 @@ def sequence(what: str, role: str, argument: str, x: TensorLike, features: int) 
 
 def _known(shape: Shape, axes: tuple[int, ...]) -> list[Dim]:
     return [None if shape is None else shape[axis] for axis in axes]
-
-
-def _sizes(x: Tensor, axes: tuple[int, ...]) -> list[Any]:
-    """Lengths of axes: ints, and tensors where only a run knows them."""
-    known = _known(x.shape, axes)
-    if None not in known:
-        return list(known)
-    lengths = shape_of(x)
-    return [
-        getitem(lengths, axis) if size is None else size
-        for axis, size in zip(axes, known, strict=True)
-    ]
 
 
 def _with_heads(mask: Tensor) -> Tensor:

@@ -14,14 +14,13 @@ from minigrad.nn.functional.arguments import positive
 from minigrad.nn.functional.dropout import dropout
 from minigrad.nn.functional.dropout_masks import rate_argument
 from minigrad.nn.functional.positions import rotary_embedding, sinusoidal_positions
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.nn.initializers import Normal
 from minigrad.nn.modules.arguments import check_size, open_size_argument, size_argument
 from minigrad.nn.modules.module import Module
 from minigrad.ops.elementwise import add
 from minigrad.ops.gathering import gather
-from minigrad.ops.indexing import getitem
 from minigrad.ops.ranges import arange
-from minigrad.ops.shaping import shape as shape_of
 from minigrad.shapes import show
 
 __all__ = ["LearnedPositions", "PositionalEncoding", "RotaryPositions"]
@@ -31,8 +30,7 @@ def _length(what: str, x: Tensor) -> Any:
     """The length of sequences of shape (..., length, features): an int, or a tensor."""
     if x.shape is not None and len(x.shape) < 2:
         raise ShapeError(f"{what} takes sequences (..., length, features), got {show(x.shape)}")
-    known = None if x.shape is None else x.shape[-2]
-    return getitem(shape_of(x), -2) if known is None else known
+    return sizes_of(x, [-2])[0]
 
 
 class PositionalEncoding(Module):

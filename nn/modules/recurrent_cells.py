@@ -9,7 +9,8 @@ from minigrad.core.tensor import TensorLike
 from minigrad.dtypes import DTypeLike
 from minigrad.errors import ShapeError
 from minigrad.nn.functional.recurrent import nonlinearity_named
-from minigrad.nn.functional.recurrent_parts import check_state, sizes_of
+from minigrad.nn.functional.recurrent_parts import check_state
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.nn.initializers import GlorotUniform, Orthogonal
 from minigrad.nn.modules.arguments import check_size
 from minigrad.nn.modules.recurrent_weights import (

@@ -11,7 +11,8 @@ from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ShapeError
 from minigrad.nn.functional.dropout import dropout
 from minigrad.nn.functional.dropout_masks import rate_argument
-from minigrad.nn.functional.recurrent_parts import sizes_of, valid_steps
+from minigrad.nn.functional.recurrent_parts import valid_steps
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.nn.modules.arguments import check_size, open_size_argument, size_argument
 from minigrad.nn.modules.module import Module
 from minigrad.nn.modules.recurrent_weights import (

@@ -8,11 +8,10 @@ from typing import Any
 from minigrad.core.bind import tensor_of
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentTypeError, ShapeError
+from minigrad.nn.functional.sizes import sizes_of
 from minigrad.nn.modules.module import Module
 from minigrad.ops.elementwise import add, multiply
-from minigrad.ops.indexing import getitem
 from minigrad.ops.manipulation import reshape
-from minigrad.ops.shaping import shape as shape_of
 from minigrad.shapes import compatible, normalize_axis, show
 
 __all__ = ["Flatten", "Identity", "Lambda", "Residual"]
@@ -127,7 +126,7 @@ class Flatten(Module):
         shape = x.spec.shape
         if shape is None:
             raise ShapeError("Flatten needs an input of known rank")
-        sizes = [getitem(shape_of(x), i) if d is None else d for i, d in enumerate(shape)]
+        sizes = sizes_of(x)
         if len(shape) == 1 and (self.start, self.end) == (1, -1):
             return reshape(x, (*sizes, 1))  # A batch of scalars.
         first, last = normalize_axis(self.start, len(shape)), normalize_axis(self.end, len(shape))
