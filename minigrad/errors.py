@@ -80,7 +80,7 @@ class NotDifferentiableError(GradientError, TypeError):
 
 
 class LostGradientWarning(UserWarning):
-    """A value left minigrad while a tape recorded it; what becomes of it has no gradient."""
+    """A value left minigrad while a tape recorded it, or a tape is asked about one it never saw."""
 
 
 class NumericsError(MinigradError, FloatingPointError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Token
@@ -24,7 +25,12 @@ from minigrad.core.operation import SymbolicTensor
 from minigrad.core.record import Recorder, key_of
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
-from minigrad.errors import ArgumentTypeError, GradientError, StateError
+from minigrad.errors import (
+    ArgumentTypeError,
+    GradientError,
+    LostGradientWarning,
+    StateError,
+)
 from minigrad.jacobian import jacobian_rows
 from minigrad.nest import flatten, unflatten
 
@@ -151,15 +157,19 @@ class GradientTape:
         sources: Any,
         output_gradients: Any = None,
         *,
-        unconnected: Unconnected = "zero",
+        unconnected: Unconnected | None = None,
     ) -> Any:
         """The gradient of the sum of `target` for each of `sources`.
+
+        A target that the tape did not follow, because it was computed outside of the block or from
+        plain numbers, has zero gradients, and a `LostGradientWarning` says so.
 
         Args:
             target: a tensor, or a nest of them.
             sources: a watched tensor or variable, or a nest of them.
             output_gradients: upstream gradients, a nest like `target`; by default ones.
-            unconnected: ``"zero"``, ``"none"`` or ``"error"``; see `minigrad.gradients`.
+            unconnected: ``"zero"``, ``"none"`` or ``"error"``; see `minigrad.gradients`. By
+                default zeros; to give it silences the warning.
 
         Returns:
             A nest like `sources`.
@@ -169,13 +179,14 @@ class GradientTape:
             GradientError: a source was not watched, or became a constant of a graph.
             NotDifferentiableError: the way leads through an op without a gradient.
         """
+        missing: Unconnected = "zero" if unconnected is None else unconnected
         recorder = self._live()
         targets = self._targets(recorder, target)
         wanted = flatten(sources)
         upstream = None if output_gradients is None else flatten(output_gradients)
         if any(isinstance(t, SymbolicTensor) for t in targets):
             _refuse_captured(recorder, targets, wanted)
-            made = gradients(targets, wanted, upstream, unconnected=unconnected)
+            made = gradients(targets, wanted, upstream, unconnected=missing)
             return unflatten(sources, made)
         keys = [[self._source_key(recorder, x)] for x in wanted]
         if not self._persistent:
@@ -191,8 +202,10 @@ class GradientTape:
                 _key_of_target,
             )
             results = [
-                collect(found, group, x, unconnected) for group, x in zip(keys, wanted, strict=True)
+                collect(found, group, x, missing) for group, x in zip(keys, wanted, strict=True)
             ]
+        if unconnected is None:
+            _warn_of_lost(recorder, targets, {group[0] for group in keys})
         return unflatten(sources, results)
 
     def _targets(self, recorder: Recorder, target: Any) -> list[Tensor]:
@@ -241,7 +254,24 @@ class GradientTape:
         """
         if not self._persistent:
             raise StateError("jacobian needs GradientTape(persistent=True): it walks back often")
-        return jacobian_rows(target, sources, self.gradient)
+
+        def row(target: Any, sources: Any, upstream: Any) -> Any:
+            return self.gradient(target, sources, upstream, unconnected="zero")
+
+        return jacobian_rows(target, sources, row)
+
+
+def _warn_of_lost(recorder: Recorder, targets: Sequence[Tensor], sources: set[int]) -> None:
+    """Warn if the tape follows no target, and none is a source itself."""
+    found = {_key_of_target(t) for t in targets}
+    if found and sources and found.isdisjoint(sources) and found.isdisjoint(recorder.tracked):
+        warnings.warn(
+            "the target was not computed under this tape from what it watches, so its gradient is "
+            "zero for all sources; compute the loss inside `with tape:` and without numpy() or "
+            'float(). If it is meant to be zero, pass unconnected="zero" (or "none")',
+            LostGradientWarning,
+            stacklevel=3,
+        )
 
 
 def _key_of_target(tensor: Tensor) -> int:

@@ -69,7 +69,7 @@ class _Traced:
         """Gradients of `target` for a nest of sources, dense."""
         targets = [tensor_of(t) for t in flatten(target)]
         if any(isinstance(t, ConcreteTensor) for t in targets):
-            made = self.tape.gradient(target, sources, upstream)
+            made = self.tape.gradient(target, sources, upstream, unconnected="zero")
         else:
             given = None if upstream is None else flatten(upstream)
             made = unflatten(sources, gradients(targets, flatten(sources), given))
@@ -240,7 +240,7 @@ def _jvp(function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]
     directions = [tensor_of(d, p.dtype) for d, p in zip(directions, leaves, strict=True)]
     sources = flatten(dummy)
     if any(isinstance(t, ConcreteTensor) for t in leaves):
-        found = outer.gradient(leaves, sources, directions)
+        found = outer.gradient(leaves, sources, directions, unconnected="zero")
     else:
         found = gradients(leaves, sources, directions)
     return result, unflatten(result, [dense(g) for g in found])

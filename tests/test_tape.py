@@ -120,6 +120,28 @@ def test_unconnected_sources() -> None:
         tape.gradient(y, z, unconnected="nothing")  # type: ignore[arg-type]
 
 
+def test_a_target_that_the_tape_did_not_see_is_warned_of() -> None:
+    w = mg.Variable(2.0, name="w")
+    with mg.GradientTape(persistent=True) as tape:
+        seen = w * w
+        made = {"number": float(seen.item()), "array": w.numpy() ** 2, "constant": mg.ones(2)}
+    made["outside"] = w * w
+    never_entered = mg.GradientTape()
+    for target in (*made.values(), list(made.values())):
+        with pytest.warns(errors.LostGradientWarning, match="not computed under this tape") as log:
+            assert tape.gradient(target, w) == 0.0
+        assert log[0].filename == __file__
+    with pytest.warns(errors.LostGradientWarning, match="inside `with tape:`"):
+        assert never_entered.gradient(seen, [w])[0] == 0.0
+    # Nothing is lost where one target was seen or is a source, or where the caller said what to do.
+    assert tape.gradient([seen, made["outside"]], [w])[0] == 4.0
+    assert tape.gradient(w, w) == 1.0
+    assert tape.gradient(made["outside"], w, unconnected="none") is None
+    assert tape.gradient(made["outside"], w, unconnected="zero") == 0.0
+    assert tape.jacobian(made["constant"], w).tolist() == [0.0, 0.0]
+    assert mg.grad(lambda x: mg.ones(()))(2.0) == 0.0
+
+
 def test_upstream_gradients_and_several_targets() -> None:
     x = mg.asarray([1.0, 2.0])
     with mg.GradientTape(persistent=True) as tape:
@@ -292,7 +314,7 @@ def test_tapes_whose_blocks_overlap_stop_one_by_one() -> None:
     second.__exit__(None, None, None)
     z = x * x
     assert float(second.gradient(y, x)) == 6.0
-    assert float(first.gradient(z, x)) == 0.0
+    assert float(first.gradient(z, x, unconnected="zero")) == 0.0
 
 
 def test_numpy_cannot_take_a_recorded_tensor_by_mistake() -> None:

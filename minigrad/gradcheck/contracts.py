@@ -166,7 +166,8 @@ def _gradients(call: SampleCall, arrays: Sequence[Array]) -> list[Array]:
             outputs = [t for t in call(tensors) if t.dtype.is_floating]
         if not outputs:
             return []
-        found = tape.gradient(outputs, sources, _weights([t.numpy() for t in outputs]))
+        weights = _weights([t.numpy() for t in outputs])
+        found = tape.gradient(outputs, sources, weights, unconnected="zero")
         return [np.asarray(dense(g)) for g in found]
 
 
