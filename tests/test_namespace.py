@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -173,8 +174,35 @@ def test_a_name_from_elsewhere_is_answered_with_ours() -> None:
 
 
 def test_every_hint_names_what_exists() -> None:
-    for hint in hints.ELSEWHERE.values():
-        for name in re.findall(r"\bmg\.([a-z_0-9.]+[a-z_0-9])", hint):
-            found = mg
-            for part in name.split("."):
-                found = getattr(found, part)
+    for table in hints.ELSEWHERE.values():
+        for hint in table.values():
+            for name in re.findall(r"\b((?:mg|nn|optim)\.[a-zA-Z_0-9.]+[a-zA-Z_0-9])", hint):
+                found = {"mg": mg, "nn": mg.nn, "optim": mg.optim}[name.partition(".")[0]]
+                for part in name.split(".")[1:]:
+                    found = getattr(found, part)
+
+
+@pytest.mark.parametrize("module", [mg.nn, mg.optim], ids=lambda m: m.__name__)
+def test_the_index_of_a_package_names_all_that_is_public(module: ModuleType) -> None:
+    listed = set(re.findall(r"\w+", module.__doc__ or ""))
+    public = {
+        name
+        for name, value in vars(module).items()
+        if name[0] != "_" and not isinstance(value, ModuleType)
+    }
+    assert public <= listed
+    index = (module.__doc__ or "").partition("Layers:" if module is mg.nn else "Optimizers:")[2]
+    named = re.findall(
+        r"\b[A-Z]\w*[A-Za-z0-9]\b|\b\w+_\w+\b", re.sub(r".*:$", "", index, flags=re.M)
+    )
+    known = public | set(vars(mg.nn.initializers)) | {"The"}
+    assert set(named) <= known
+
+
+def test_names_of_other_libraries_lead_to_ours() -> None:
+    with pytest.raises(AttributeError, match=r"minigrad\.nn' has no attribute 'Dense'; here"):
+        mg.nn.Dense
+    with pytest.raises(AttributeError, match=r"did you mean nn\.Conv2d\?"):
+        mg.nn.Conv2dd
+    with pytest.raises(AttributeError, match=r"here it is optim\.StepDecay"):
+        mg.optim.StepLR
