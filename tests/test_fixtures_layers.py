@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from pathlib import Path
@@ -43,7 +44,9 @@ class Case:
         if channels_last and options.get("axis") == 1:
             options["axis"] = -1
         make = getattr(nn, row["layer"])
-        if "dtype" in inspect.signature(make).parameters:
+        if not isinstance(make, type):  # A function that has no module.
+            make, options = nn.Lambda, {"function": functools.partial(make, **options)}
+        elif "dtype" in inspect.signature(make).parameters:
             options["dtype"] = dtype
         self.module: nn.Module = make(*row["arguments"], **options)
         state = row.get("parameters", {}) | row.get("buffers", {})
