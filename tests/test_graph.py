@@ -63,8 +63,15 @@ def test_finding_by_name(graph: mg.Graph) -> None:
         graph.get_tensor_by_name("out:0")
     with pytest.raises(errors.GraphError, match="has 1 outputs"):
         graph.get_tensor_by_name("output:1")
-    with pytest.raises(errors.GraphError, match="tensors are called 'operation:output'"):
+    with pytest.raises(errors.GraphError, match=r"tensors are called .*, such as 'output:0'$"):
         graph.get_tensor_by_name("output")
+    with pytest.raises(errors.GraphError, match=r"no operation 'out' .*did you mean 'output'\?"):
+        graph.get_tensor_by_name("out")
+    with pytest.raises(errors.GraphError, match=r"there is no operation 'xx' either$"):
+        graph.get_tensor_by_name("xx")
+    mg.no_op(name="nothing")
+    with pytest.raises(errors.GraphError, match="the operation 'nothing' has no outputs"):
+        graph.get_tensor_by_name("nothing")
 
 
 def test_the_listing_has_a_line_for_every_node(graph: mg.Graph) -> None:

@@ -205,6 +205,11 @@ class Graph:
     def own(self, tensor: SymbolicTensor) -> None:
         """Raise `GraphError` if the tensor belongs to another graph."""
         if tensor.op.graph is not self:
+            if tensor.op.graph.outer is not None:
+                raise GraphError(
+                    f"{tensor!r} is inside the body of a branch or loop, and has no value outside; "
+                    "return it from the body, and use what the branch or loop returns"
+                )
             raise GraphError(
                 f"{tensor!r} belongs to {tensor.op.graph!r}, the other operands to {self!r}; "
                 "build both inside the same `with graph.as_default():`"
@@ -312,7 +317,7 @@ class Graph:
         if not colon or not number.isdecimal():
             raise GraphError(
                 f"{name!r} is not a tensor's name; tensors are called 'operation:output', "
-                f"such as '{name}:0'"
+                f"{self._such_as(name)}"
             )
         found = self._by_name.get(base)
         if found is None:
@@ -325,6 +330,15 @@ class Graph:
                 f"{self!r} has no tensor called {name!r}: {base!r} has {len(found.outputs)} outputs"
             )
         return found.outputs[int(number)]
+
+    def _such_as(self, name: str) -> str:
+        """What the tensors of an operation are called, or that there is no such operation."""
+        op = self._by_name.get(name)
+        if op is None:
+            return f"and there is no operation {name!r} either{self._why(name)}"
+        if not op.outputs:
+            return f"and the operation {name!r} has no outputs"
+        return f"such as '{name}:0'"
 
     def _why(self, name: str) -> str:
         """Why there is no such name: it lies in a body; or a hint with names that look like it."""
