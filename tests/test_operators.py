@@ -244,6 +244,20 @@ def test_methods() -> None:
     assert run(lambda x: x.T.reshape(-1).sum(), a) == 22.0
 
 
+def test_python_rounds_tensors_and_numbers() -> None:
+    assert round(mg.asarray([0.5, 1.5, -2.7])).tolist() == [0.0, 2.0, -3.0]
+    x, v = mg.asarray(3.14159), mg.Variable([2.71828])
+    assert (round(x, 3), round(v, 2), round(mg.asarray(1250), -2)) == (3.142, 2.72, 1200)
+    assert type(round(x, 0)) is float
+    with pytest.raises(mg.errors.ArgumentError, match=r"of one element, got .*mg\.round\(x"):
+        round(mg.asarray([1.0, 2.0]), 1)
+    with mg.Graph().as_default(), pytest.raises(mg.errors.ArgumentError, match="concrete tensor"):
+        round(mg.placeholder("float32", ()), 1)
+    with mg.GradientTape(), pytest.warns(mg.errors.LostGradientWarning, match="round") as log:
+        round(v, 1)
+    assert log[0].filename == __file__
+
+
 def test_indexing() -> None:
     a = np.arange(6.0).reshape(2, 3)
     for x in (mg.asarray(a), mg.Variable(a)):

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.core.bind import bind
+from minigrad.core.bind import bind, tensor_of
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operators import Operators
 from minigrad.core.primitive import Primitive
 from minigrad.core.state import StateOwner
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.dtypes import DTypeLike, string
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.ops import (
@@ -176,11 +176,18 @@ def _over_axis(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-def _round(self: Any, digits: int | None = None) -> Tensor:
-    """Python's `round`: to whole numbers, half to even."""
-    if digits:
-        raise ArgumentError(f"round(x, {digits}) is not supported; use mg.round(x * 10**n) / 10**n")
-    return rounding.round(self)
+def _round(self: Any, digits: int | None = None) -> Any:
+    """Python's `round`: to whole numbers, half to even; to digits, of one number, as a number."""
+    if digits is None:
+        return rounding.round(self)
+    value = tensor_of(self)
+    if not isinstance(value, ConcreteTensor) or value._value.size != 1:
+        raise ArgumentError(
+            f"round(x, {digits}) makes a Python number of a concrete tensor of one element, got "
+            f"{self!r}; for tensors write mg.round(x * 10**n) / 10**n"
+        )
+    value._warn_lost("round()")
+    return round(value.item(), digits)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
