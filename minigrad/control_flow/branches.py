@@ -52,7 +52,6 @@ def cond(
     pred: TensorLike,
     true_fn: Callable[..., Any],
     false_fn: Callable[..., Any],
-    /,
     *operands: Any,
 ) -> Any:
     """What `true_fn` returns where `pred` is true, else what `false_fn` returns.

@@ -75,7 +75,6 @@ def while_loop(
     cond: Callable[..., Any],
     body: Callable[..., Any],
     loop_vars: Any,
-    /,
     *,
     shape_invariants: Any = None,
     maximum_iterations: TensorLike | None = None,

@@ -196,6 +196,8 @@ def _dispatch(
     if graph is not None and (graph.outer is not None or graph is not state.graph):
         graph = innermost(graph)
         if graph.outer is not None:
+            if state.graph is None or not state.graph.lies_in(graph):
+                raise _leaked(primitive, inputs)
             inputs = [graph.bring(x) if isinstance(x, SymbolicTensor) else x for x in inputs]
     if uniform and graph is not None and dtype is not None:
         if dtype.dtype in primitive.fast_dtypes:
@@ -235,6 +237,15 @@ def _joined(a: Graph, b: Graph, primitive: Primitive[..., Any]) -> Graph:
     raise GraphError(
         f"{primitive.name}: its operands belong to two graphs, {a!r} and {b!r}; build both inside "
         "the same `with graph.as_default():`"
+    )
+
+
+def _leaked(primitive: Primitive[..., Any], inputs: Sequence[Any]) -> GraphError:
+    """The error for an op outside a body on a tensor inside it."""
+    inside = next(x for x in inputs if graph_of(x) is not None)
+    return GraphError(
+        f"{primitive.name}: {inside!r} is inside the body of a branch or loop, and has no value "
+        "outside; return it from the body, and use what the branch or loop returns"
     )
 
 
