@@ -329,3 +329,18 @@ def test_a_graph_with_branches_is_saved_and_loaded():
     for value in (0.5, 1.5, 1.5):
         expected = session.run([y, d], {x: value})
         assert other.run([y.name, d.name], {"x:0": value}) == expected
+
+
+def test_a_tensor_in_one_branch_and_nothing_in_the_other_is_refused():
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", ())
+        with pytest.raises(mg.errors.ArgumentError, match="another None or an operation"):
+            mg.cond(pred=x > 0.0, true_fn=lambda: None, false_fn=lambda: x * 2.0)
+        v = mg.Variable(1.0)
+        step = mg.cond(x > 0.0, lambda: v.assign(5.0), lambda: None)
+        with mg.Session() as session:
+            session.run(mg.global_variables_initializer())
+            session.run(step, {x: -1.0})
+            assert session.run(v) == 1.0
+            session.run(step, {x: 1.0})
+            assert session.run(v) == 5.0

@@ -212,6 +212,11 @@ def _build(index: Tensor, functions: Mapping[str, Callable[[], Any]]) -> Any:
 def _operation(leaf: Any) -> Operation | None:
     """What a branch does for a result that has no value."""
     if isinstance(leaf, SymbolicTensor):
+        if leaf.op.effect == "pure":
+            raise ArgumentError(
+                f"one branch returns {leaf!r}, another None or an operation, which has no value; "
+                "let all return tensors, or all return what is to be done"
+            )
         return leaf.op
     return leaf if isinstance(leaf, Operation) else None
 
