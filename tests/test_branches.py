@@ -242,7 +242,7 @@ def test_results_that_do_not_fit_together():
         x = mg.placeholder("float32", (2,))
         with pytest.raises(ArgumentError, match=r"different structures.*\(\*,\), got \*"):
             mg.cond(p, lambda: (x,), lambda: x)
-        with pytest.raises(DTypeError, match="float32, of another int32"):
+        with pytest.raises(DTypeError, match="int32, of another float32"):
             mg.cond(p, lambda: x, lambda: mg.constant(1))
         with pytest.raises(ShapeError, match=r"scalar, got shape \(2,\)"):
             mg.cond(x > 0.0, lambda: x, lambda: x)

@@ -527,3 +527,18 @@ def test_a_layout_that_fails_of_what_was_drawn_before_is_tried_afresh(
 
 def test_a_title_need_not_be_text() -> None:
     assert "label=5" in to_dot(network()["loss"], title=5)  # type: ignore[arg-type]
+
+
+def test_a_loop_shows_its_results_and_its_body_can_be_drawn(tmp_path: Path) -> None:
+    with mg.Graph().as_default() as graph:
+        x = mg.placeholder("float32", (3,), name="x")
+        _, y = mg.while_loop(lambda n, y: n < 3, lambda n, y: (n + 1, mg.tanh(y)), (0, x))
+        mg.gradients(y, [x])
+    text = mg.to_dot(y)
+    assert "Loop" in text and ":1 float32 (3,)" in text and "int64" not in text
+    loop = y.op
+    assert [len(body) > 0 for body in loop.bodies] == [True, True]
+    assert len(loop.outputs) > len(loop.visible_outputs) == 2
+    assert "int64" not in next(line for line in str(graph).splitlines() if " Loop " in line)
+    drawing = mg.render(loop.bodies[1], tmp_path / "body.svg").read_text()
+    assert "Tanh" in drawing

@@ -21,7 +21,6 @@ from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeE
 from minigrad.nest import is_nest, unflatten
 from minigrad.ops.basic import astype
 from minigrad.ops.comparison import equal
-from minigrad.ops.elementwise import subtract
 from minigrad.ops.selection import where
 from minigrad.shapes import show
 
@@ -97,9 +96,8 @@ def cond(
         )
     if not isinstance(chosen, SymbolicTensor):
         return (true_fn if chosen else false_fn)(*operands)
-    index = subtract(1, astype(chosen, int32))
     functions = {"true": lambda: true_fn(*operands), "false": lambda: false_fn(*operands)}
-    return _build(index, functions)
+    return _build(astype(chosen, int32), functions, last_first=True)
 
 
 @primitive(
@@ -173,8 +171,10 @@ def _check_function(name: str, function: Any) -> None:
         )
 
 
-def _build(index: Tensor, functions: Mapping[str, Callable[[], Any]]) -> Any:
-    """Add the node that runs one of the functions."""
+def _build(
+    index: Tensor, functions: Mapping[str, Callable[[], Any]], *, last_first: bool = False
+) -> Any:
+    """Add the node that runs one of the functions; with `last_first`, index 0 means the last."""
     graph = STATE.get().graph
     assert graph is not None
     traced: list[Traced] = []
@@ -193,6 +193,8 @@ def _build(index: Tensor, functions: Mapping[str, Callable[[], Any]]) -> Any:
         outputs = t.tensors(dtypes, leaves)
         done = [_operation(leaf) for leaf, v in zip(t.leaves, valued, strict=True) if not v]
         t.body.close(outputs, [op for op in done if op is not None])
+    if last_first:
+        traced.reverse()
     captured = [source for t in traced for source in t.body.captured]
     waits = [op for t in traced for op in t.body.waits]
     with graph.lock, control_dependencies(waits):

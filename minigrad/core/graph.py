@@ -405,8 +405,8 @@ def listing(graph: Graph) -> str:
     for op in graph.get_operations():
         inputs = [t.name.removesuffix(":0") for t in op.inputs if t is not None]
         inputs += [f"^{c.name}" for c in op.control_inputs]
-        shapes = " ".join(show(t.spec.shape) for t in op.outputs) or "-"
-        dtypes = " ".join(str(t.spec.dtype) for t in op.outputs) or "-"
+        shapes = " ".join(show(t.spec.shape) for t in op.visible_outputs) or "-"
+        dtypes = " ".join(str(t.spec.dtype) for t in op.visible_outputs) or "-"
         rows.append((op.name, op.type, ", ".join(inputs) or "-", shapes, dtypes, op.line))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from types import CodeType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from minigrad.core import origin
+from minigrad.core.state import state_users
 from minigrad.core.tensor import Tensor, symbolic_refusal
 from minigrad.errors import GraphError
 from minigrad.shapes import Spec, show
@@ -67,6 +68,22 @@ class Operation:
     def effect(self) -> Effect:
         """What it does beside computing; see `minigrad.primitive`."""
         return self.primitive.effect_of(self.attrs)
+
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        """The bodies of a branch or loop, for a look inside: ``mg.render(op.bodies[0], path)``."""
+        users = [user for value in self.attrs.values() for user in state_users(value)]
+        return cast("tuple[Graph, ...]", tuple(users))
+
+    @property
+    def visible_outputs(self) -> tuple[SymbolicTensor, ...]:
+        """The outputs without those of a branch or loop that only gradients read."""
+        if not self.primitive.has_bodies:
+            return self.outputs
+        attrs = self.attrs
+        if "branches" in attrs:
+            return self.outputs[: len(attrs["branches"][0].outputs)]
+        return self.outputs[: len(attrs["carries"]) + sum(1 + r for r in attrs["results"])]
 
     @property
     def in_keys(self) -> tuple[SymbolicTensor | None, ...]:

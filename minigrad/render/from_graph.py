@@ -127,7 +127,7 @@ def _lines(op: Operation) -> list[str]:
     """Headline, name or op, shape and dtype."""
     last = op.name.rpartition("/")[2]
     named = re.fullmatch(rf"{re.escape(op.type)}(_\d+)?", last) is None
-    specs = spec_lines([t.spec for t in op.outputs])
+    specs = spec_lines([t.spec for t in op.visible_outputs])
     kind = kind_of(op.primitive)
     if kind == "constant":
         value = op.attrs.get("value")
@@ -148,7 +148,7 @@ def _tooltip(op: Operation) -> str:
     """Name, op, attributes, outputs, and the user's line."""
     attributes = attribute_text(op.attrs)
     lines = [op.name, f"{op.type}({attributes})" if attributes else op.type]
-    lines += [f"{t.name}  {spec_text(t.spec)}" for t in op.outputs]
+    lines += [f"{t.name}  {spec_text(t.spec)}" for t in op.visible_outputs]
     if op.forward is not None:
         lines.append(f"gradient of {op.forward.name}")
     source = _source(op)
