@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import minigrad as mg
 import minigrad.nn as nn
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
-from minigrad.nn.functional import gates, piecewise, rectifiers, smooth, softmax
+from minigrad.nn.functional.activations import gates, piecewise, rectifiers, smooth, softmax
 
 X = np.random.default_rng(0).normal(size=(3, 4)) * 3
 

@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import minigrad as mg
 import minigrad.nn as nn
 from minigrad.errors import ArgumentError, ArgumentTypeError, MinigradError, ShapeError
-from minigrad.nn.functional import convolution_kernels as reference
-from minigrad.nn.functional import convolution_numpy as fast
+from minigrad.nn.functional.convolution import kernels as reference
+from minigrad.nn.functional.convolution import numpy_kernels as fast
 from minigrad.nn.functional.windows import FORMATS, Geometry
 
 RNG = np.random.default_rng(0)

@@ -11,14 +11,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 import minigrad as mg
 import minigrad.nn as nn
 from minigrad.errors import ArgumentError, IndexOutOfRangeError, ShapeError
-from minigrad.nn.functional import (
-    binary_losses,
-    cross_entropy_losses,
+from minigrad.nn.functional.losses import (
+    binary,
+    cross_entropy,
     ctc,
     divergences,
-    likelihood_losses,
-    regression_losses,
-    similarity_losses,
+    likelihood,
+    regression,
+    similarity,
 )
 
 RNG = np.random.default_rng(0)
@@ -74,8 +74,8 @@ PAIRS: list[tuple[type[nn.Module], Any, tuple[Any, ...], dict[str, Any]]] = [
 
 def test_no_loss_function_lacks_a_module() -> None:
     families = (
-        *(binary_losses, cross_entropy_losses, ctc, divergences, likelihood_losses),
-        *(regression_losses, similarity_losses),
+        *(binary, cross_entropy, ctc, divergences, likelihood),
+        *(regression, similarity),
     )
     offered = {getattr(family, name) for family in families for name in family.__all__}
     covered = {function for _, function, _, _ in PAIRS} | {nn.ctc_loss, nn.cosine_similarity}

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import minigrad as mg
 import minigrad.nn as nn
 from minigrad.errors import ArgumentError, MinigradError, ShapeError
-from minigrad.nn.functional import pooling_kernels as kernels
+from minigrad.nn.functional.pooling import kernels as kernels
 from minigrad.nn.functional.windows import FORMATS, Geometry
 
 RNG = np.random.default_rng(0)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, overload
 
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError
-from minigrad.nn.modules.declared import Declared
-from minigrad.nn.modules.module import Module
-from minigrad.nn.modules.tree import Tree
+from minigrad.nn.modules.base.declared import Declared
+from minigrad.nn.modules.base.module import Module
+from minigrad.nn.modules.base.tree import Tree
 
 __all__ = [
     "ModuleDict",

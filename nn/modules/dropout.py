@@ -9,11 +9,11 @@ from minigrad.core.generator import Generator
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError
 from minigrad.nn.functional.arguments import not_negative
-from minigrad.nn.functional.dropout import alpha_dropout, dropout, spatial_dropout
-from minigrad.nn.functional.dropout_masks import rate_argument
-from minigrad.nn.functional.noise import gaussian_dropout, gaussian_noise
+from minigrad.nn.functional.noise.dropout import alpha_dropout, dropout, spatial_dropout
+from minigrad.nn.functional.noise.gaussian import gaussian_dropout, gaussian_noise
+from minigrad.nn.functional.noise.masks import rate_argument
 from minigrad.nn.functional.windows import FORMATS
-from minigrad.nn.modules.module import Module
+from minigrad.nn.modules.base.module import Module
 
 __all__ = [
     "AlphaDropout",

@@ -12,8 +12,8 @@ from minigrad.errors import IndexOutOfRangeError
 from minigrad.nn.functional.embedding import embedding
 from minigrad.nn.initializers import Normal
 from minigrad.nn.initializers.base import Initializer, as_initializer
-from minigrad.nn.modules.arguments import size_argument
-from minigrad.nn.modules.module import Module
+from minigrad.nn.modules.base.arguments import size_argument
+from minigrad.nn.modules.base.module import Module
 from minigrad.ops.broadcasting import expand_dims
 from minigrad.ops.comparison import equal
 from minigrad.ops.ranges import arange

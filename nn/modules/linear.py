@@ -9,8 +9,8 @@ from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DTypeLike
 from minigrad.nn.initializers import GlorotUniform, Initializer, Uniform
-from minigrad.nn.modules.arguments import check_size, open_size_argument, size_argument
-from minigrad.nn.modules.module import Module
+from minigrad.nn.modules.base.arguments import check_size, open_size_argument, size_argument
+from minigrad.nn.modules.base.module import Module
 from minigrad.ops.einsum import einsum
 from minigrad.ops.elementwise import add
 from minigrad.ops.products import matmul

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from minigrad.core.bind import tensor_of
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ShapeError
-from minigrad.nn.functional.pooling import (
+from minigrad.nn.functional.pooling.functions import (
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -26,7 +26,7 @@ from minigrad.nn.functional.windows import (
     geometry_argument,
     per_axis,
 )
-from minigrad.nn.modules.module import Module
+from minigrad.nn.modules.base.module import Module
 from minigrad.shapes import show
 
 __all__ = [

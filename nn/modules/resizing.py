@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from minigrad.core.bind import tensor_of
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError
-from minigrad.nn.functional.resize import resize
+from minigrad.nn.functional.resizing.resize import resize
 from minigrad.nn.functional.windows import (
     FORMATS,
     PaddingLike,
@@ -16,7 +16,7 @@ from minigrad.nn.functional.windows import (
     padding_argument,
     require_rank,
 )
-from minigrad.nn.modules.module import Module
+from minigrad.nn.modules.base.module import Module
 from minigrad.nn.modules.pooling import format_of
 from minigrad.ops.padding import pad
 

@@ -9,7 +9,7 @@ from minigrad.core.bind import tensor_of
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentTypeError, ShapeError
 from minigrad.nn.functional.sizes import sizes_of
-from minigrad.nn.modules.module import Module
+from minigrad.nn.modules.base.module import Module
 from minigrad.ops.elementwise import add, multiply
 from minigrad.ops.manipulation import reshape
 from minigrad.shapes import compatible, normalize_axis, show

@@ -1,0 +1,1 @@
+"""Convolutions: public functions, the primitives under them, and their kernels."""

@@ -1,0 +1,1 @@
+"""Loss functions, and what they share: labels, masks, reductions."""

@@ -1,0 +1,1 @@
+"""Normalisation of layers, batches, groups and channels."""

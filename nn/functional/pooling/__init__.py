@@ -1,0 +1,1 @@
+"""Pooling: public functions, the primitives under them, and their kernels."""

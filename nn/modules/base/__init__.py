@@ -1,0 +1,1 @@
+"""`Module`, and what it is made of: parts, declared parameters, names, state, summaries."""
