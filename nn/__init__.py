@@ -58,13 +58,13 @@ from minigrad.core import registry as _registry
 from minigrad.core.origin import mark_internal as _mark_internal
 from minigrad.hints import missing as _missing
 from minigrad.nn import initializers as initializers
+
+# Every module lists its public names in its own `__all__`.
 from minigrad.nn.functional.activations.gates import *
 from minigrad.nn.functional.activations.piecewise import *
 from minigrad.nn.functional.activations.rectifiers import *
 from minigrad.nn.functional.activations.smooth import *
 from minigrad.nn.functional.activations.softmax import *
-
-# Every module lists its public names in its own `__all__`.
 from minigrad.nn.functional.attention.dot_product import *
 from minigrad.nn.functional.attention.positions import *
 from minigrad.nn.functional.convolution.depthwise import *

@@ -207,7 +207,7 @@ def test_reprs() -> None:
     assert repr(nn.AvgPool1d(2, count_include_pad=True)) == (
         "AvgPool1d(window=(2,), count_include_pad=True)"
     )
-    assert repr(nn.GroupNorm(2, 4)) == "GroupNorm(num_groups=2, num_channels=4, epsilon=1e-05)"
+    assert repr(nn.GroupNorm(2, 4)) == "GroupNorm(groups=2, num_channels=4, epsilon=1e-05)"
     assert (
         repr(nn.LayerNorm((2, 3), shift=False)) == "LayerNorm((2, 3), epsilon=1e-05, shift=False)"
     )

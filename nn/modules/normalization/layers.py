@@ -255,7 +255,7 @@ class GroupNorm(OverChannels):
     See `group_norm`. `scale` and `shift` have a number for each channel.
 
     Args:
-        num_groups: how many groups of equal size.
+        groups: how many groups of equal size.
         num_channels: of the input; None to take it from the first one.
         axis: where the channels are; 1 for PyTorch's layout.
         epsilon: added to the variance.
@@ -277,7 +277,7 @@ class GroupNorm(OverChannels):
 
     def __init__(
         self,
-        num_groups: int,
+        groups: int,
         num_channels: int | None,
         *,
         axis: int = -1,
@@ -288,23 +288,23 @@ class GroupNorm(OverChannels):
         name: str | None = None,
     ) -> None:
         super().__init__("num_channels", num_channels, axis, epsilon, scale, shift, dtype, name)
-        self.num_groups = size_argument("GroupNorm", "num_groups", num_groups)
-        if self.given is not None and self.given % self.num_groups:
+        self.groups = size_argument("GroupNorm", "groups", groups)
+        if self.given is not None and self.given % self.groups:
             raise ArgumentError(
                 f"GroupNorm: num_channels={self.given} cannot be divided into "
-                f"num_groups={self.num_groups} of equal size"
+                f"groups={self.groups} of equal size"
             )
 
     def forward(self, x: TensorLike) -> Tensor:
         """The normalised input."""
         self.check_input(x)
         return group_norm(
-            x, self.num_groups, self.scale, self.shift, axis=self.axis, epsilon=self.epsilon
+            x, self.groups, self.scale, self.shift, axis=self.axis, epsilon=self.epsilon
         )
 
     def extra_repr(self) -> str:
         """The groups and channels, and what is left out."""
-        return f"num_groups={self.num_groups}, {super().extra_repr()}"
+        return f"groups={self.groups}, {super().extra_repr()}"
 
 
 class InstanceNorm(OverChannels):
