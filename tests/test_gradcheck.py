@@ -368,6 +368,28 @@ def test_reading_a_variable_is_allowed():
     assert mg.gradcheck(lambda x: x * v, np.array(2.0)).verdict == "right"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_variables_that_a_function_reads_by_itself_are_checked_by_a_tape(dtype):
+    v = mg.Variable([3.0, 4.0], dtype=dtype)
+
+    def loss():
+        return mg.sum(v * v)
+
+    by_tape = r"GradientTape\(persistent=True\) as tape, and call mg\.gradcheck\(tape, loss, variab"
+    with pytest.raises(GradientError, match="no operation of the function .*" + by_tape):
+        mg.gradcheck(lambda *ignored: loss(), v)
+    with pytest.raises(ArgumentTypeError, match=r"^variables= goes with .* only; .*" + by_tape):
+        mg.gradcheck(loss, variables=[v])
+    with pytest.raises(ArgumentError, match="nothing to differentiate for; .*" + by_tape):
+        mg.gradcheck(loss)
+    with mg.GradientTape(persistent=True) as tape:
+        recorded = loss()
+    assert mg.gradcheck(tape, recorded, [v]).ok
+    # One of two arguments is enough, and so is one that is only handed through.
+    assert mg.gradcheck(lambda x, y: mg.sum(v * x), np.ones(2), np.ones(2)).ok
+    assert mg.gradcheck(lambda x: (x, mg.astype(loss(), "float64")), np.ones(2)).ok
+
+
 def test_a_cast_to_float32_inside_is_reported():
     with pytest.raises(DTypeError, match="returned float32"):
         mg.gradcheck(lambda x: mg.astype(x, "float32"), np.array(2.0))

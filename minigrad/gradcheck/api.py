@@ -14,7 +14,7 @@ from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError, GradientError
 from minigrad.gradcheck.engine import Function, Options, Subject
-from minigrad.gradcheck.functions import eager_function
+from minigrad.gradcheck.functions import BY_TAPE, eager_function
 from minigrad.gradcheck.numeric import FIRST_STEP
 from minigrad.gradcheck.report import RIGHT, GradcheckReport
 from minigrad.gradcheck.sessions import LossReplay, session_of
@@ -94,7 +94,8 @@ def gradcheck(
     Args:
         subject: what to check:
 
-            * a function, which is called on `args`: arrays, tensors, variables or nests of them;
+            * a function, which is called on `args`: arrays, tensors, variables or nests of them
+              (variables that it reads by itself are constants here; a tape checks them);
             * a `GradientTape` (persistent), followed by a target and the sources, as for
               `GradientTape.gradient`; what it recorded is computed again;
             * a symbolic loss, for its variables in a session. No variable changes, nothing is
@@ -187,7 +188,8 @@ def _refuse(what: str, given: Mapping[str, Any]) -> None:
     """Refuse arguments that belong to another kind of subject."""
     for name, value in given.items():
         if value is not None:
-            raise ArgumentTypeError(f"{name}= goes with {what} only")
+            more = f"; {BY_TAPE}" if name == "variables" else ""
+            raise ArgumentTypeError(f"{name}= goes with {what} only{more}")
 
 
 def _check(

@@ -13,13 +13,19 @@ from minigrad.core.bind import tensor_of
 from minigrad.core.context import changed
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.primitive import Primitive
-from minigrad.core.record import EffectLog
+from minigrad.core.record import EffectLog, Recorder, key_of
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.dtypes import float64
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, GradientError
-from minigrad.gradcheck.engine import Function
+from minigrad.gradcheck.engine import Function, eagerly
 from minigrad.nest import children, flatten, is_nest, unflatten
+
+#: How to check a loss for variables that a function reads by itself.
+BY_TAPE = (
+    "to check variables, record the loss with mg.GradientTape(persistent=True) as tape, and call "
+    "mg.gradcheck(tape, loss, variables)"
+)
 
 
 class _NoEffects(EffectLog):
@@ -70,20 +76,24 @@ def eager_function(
             places.append(place)
     if not points:
         raise ArgumentError(
-            "no argument holds a floating array or tensor, so there is nothing to differentiate for"
+            "no argument holds a floating array or tensor, so there is nothing to differentiate "
+            f"for; {BY_TAPE}"
         )
 
-    def call(tensors: list[Tensor]) -> list[Tensor]:
+    def run(tensors: Sequence[Tensor], log: EffectLog) -> list[Tensor]:
         given = list(fixed)
         for place, tensor in zip(places, tensors, strict=True):
             given[place] = tensor
-        with changed(log=_NoEffects()):
+        with changed(log=log):
             result = function(*unflatten(list(args), given))
-            made = [
+            return [
                 tensor_of(r, float64 if type(r) is float else None)
                 for r in flatten(result)
                 if r is not None
             ]
+
+    def call(tensors: list[Tensor]) -> list[Tensor]:
+        made = run(tensors, _NoEffects())
         for t in made:
             if t.dtype.is_floating and t.dtype.dtype != np.float64:
                 raise DTypeError(
@@ -92,7 +102,29 @@ def eager_function(
                 )
         return made
 
+    _refuse_unread(run, [ConcreteTensor(p) for p in points])
     return call, points, names
+
+
+def _refuse_unread(
+    run: Callable[[Sequence[Tensor], EffectLog], list[Tensor]], arguments: list[ConcreteTensor]
+) -> None:
+    """Raise if a function has read variables, but none of the arguments to differentiate for.
+
+    Differences would then all be zero, and agree with gradients that are zero too.
+    """
+    keys = {key_of(t) for t in arguments}
+    onlooker, log = Recorder(watch_variables=False), _NoEffects()
+    read: dict[int, ConcreteTensor] = {}
+    onlooker.captures = read
+    with eagerly(onlooker):
+        results = run(arguments, log)
+    used = {*read, *[t._key for t in results if isinstance(t, ConcreteTensor)]}
+    if keys.isdisjoint(used) and any(isinstance(t, ConcreteTensor) and t._key for t in log.results):
+        raise GradientError(
+            "no operation of the function takes the arguments that it is differentiated for, only "
+            f"variables, so there is nothing to compare; {BY_TAPE}"
+        )
 
 
 def _positions(argnums: int | Sequence[int] | None, count: int) -> set[int]:
