@@ -95,6 +95,11 @@ def learning_rate(owner: str, value: Any) -> Rate:
             f"{owner}: learning_rate is the class {value.__name__}; make a schedule with it first, "
             f"{value.__name__}(…)"
         )
+    if _is_module(value) or _holds_variables(value):
+        raise ArgumentTypeError(
+            f"{owner}: an optimizer's first argument is the learning rate, got {_kind(value)}; "
+            "variables go to minimize(loss, variables) or apply_gradients"
+        )
     if callable(value):
         return value  # type: ignore[no-any-return]
     if isinstance(value, str) or not isinstance(value, numbers.Real | np.number):
@@ -103,6 +108,19 @@ def learning_rate(owner: str, value: Any) -> Rate:
             f"tensor or a variable, got {value!r}"
         )
     return nonnegative(owner, "learning_rate", value)
+
+
+def _holds_variables(value: Any) -> bool:
+    items = list(value.values()) if isinstance(value, Mapping) else value
+    return isinstance(items, list | tuple | set | frozenset) and any(
+        isinstance(v, Variable) or _is_module(v) for v in items
+    )
+
+
+def _kind(value: Any) -> str:
+    if _is_module(value):
+        return f"the module {type(value).__name__}"
+    return f"a {type(value).__name__} of variables"
 
 
 def flag(owner: str, name: str, value: Any) -> bool:

@@ -20,6 +20,9 @@ from minigrad.optim.arguments import (
 
 __all__ = ["ParameterGroup"]
 
+#: How many variables' names a group shows.
+_SHOWN = 4
+
 
 class Settings(NamedTuple):
     """What may differ from group to group."""
@@ -80,6 +83,22 @@ class ParameterGroup:
         elif value is not None and name in ("weight_decay", "decoupled_weight_decay", "l1"):
             value = nonnegative("ParameterGroup", name, value)
         object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        if self.is_known:
+            found = [v.name for v in self.variables()]
+            shown = ", ".join(found[:_SHOWN])
+            more = f", … {len(found)} variables" if len(found) > _SHOWN else ""
+            what = f"[{shown}{more}]"
+        elif isinstance(self._source, HasParameters):
+            # Its variables are not looked up: that may be what makes them.
+            what = type(self._source).__name__
+        else:
+            what = getattr(self._source, "__name__", repr(self._source))
+        options = ("learning_rate", "weight_decay", "decoupled_weight_decay", "l1")
+        given = [(key, getattr(self, key)) for key in options]
+        own = [f"{key}={value!r}" for key, value in given if value is not None]
+        return f"ParameterGroup({', '.join([what, *own])})"
 
     def variables(self) -> list[Variable]:
         """The group's variables."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Never, cast
 
 from minigrad.autodiff import Gradient, dense
 from minigrad.core.bind import tensor_of
@@ -41,6 +41,7 @@ from minigrad.optim.minimizer import Minimizer, Pairs
 from minigrad.optim.rates import StepRates
 from minigrad.optim.slots import Counters, SlotSpec, SlotTable
 from minigrad.optim.step import Step, all_finite, choose
+from minigrad.optim.unknown import refusal
 
 __all__ = ["Optimizer"]
 
@@ -89,7 +90,7 @@ class Optimizer(Minimizer):
 
     Raises:
         ArgumentError: a value out of range, such as a negative rate; or several kinds of clipping.
-        ArgumentTypeError: a value of a wrong type.
+        ArgumentTypeError: a value of a wrong type, or an option that there is not.
     """
 
     #: Whether `weight_decay` means the decoupled kind.
@@ -111,7 +112,10 @@ class Optimizer(Minimizer):
         accumulate_steps: int = 1,
         groups: Iterable[ParameterGroup | Mapping[str, Any]] = (),
         name: str | None = None,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            raise refusal(type(self), Optimizer, unknown)
         super().__init__(type(self).__name__ if name is None else name)
         owner = self.name
         coupled = nonnegative(owner, "weight_decay", weight_decay)
@@ -357,5 +361,21 @@ class Optimizer(Minimizer):
         return self.update(w, g, slots, step)
 
     def __repr__(self) -> str:
-        rate = self._defaults.learning_rate
-        return f"<minigrad.optim.{type(self).__name__} {self.name!r} learning_rate={rate!r}>"
+        own = self._defaults
+        decay = {"weight_decay": own.weight_decay}
+        decay["weight_decay" if self.decouples else "decoupled_weight_decay"] = (
+            own.decoupled_weight_decay
+        )
+        given = {
+            **decay,
+            "l1": own.l1,
+            **self._clips,
+            "skip_nonfinite": self.skip_nonfinite,
+            "accumulate_steps": self.accumulate_steps if self.accumulate_steps > 1 else 0,
+            "groups": list(self.groups),
+        }
+        more = "".join([f" {key}={value!r}" for key, value in given.items() if value])
+        return (
+            f"<minigrad.optim.{type(self).__name__} {self.name!r} "
+            f"learning_rate={own.learning_rate!r}{more}>"
+        )

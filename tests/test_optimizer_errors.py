@@ -72,6 +72,52 @@ def test_values_of_wrong_types_are_named(make: Callable[[], Any], message: str) 
         make()
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: optim.Adam(lr=0.1), "^Adam has no .* 'lr'; .* write learning_rate; there are l"),
+        (lambda: optim.AMSGrad(eps=1e-7), "^AMSGrad .* write epsilon; "),
+        (lambda: optim.AdamW(0.1, betas=(0.9, 0.99)), "^AdamW .* write beta1 and beta2; "),
+        (lambda: optim.Adam(0.1, momentum=0.9), "instead of momentum write beta1; "),
+        (lambda: optim.EWMomentum(momentum=0.9), "instead of momentum write beta; "),
+        (lambda: optim.RMSprop(alpha=0.9), "instead of alpha write rho; "),
+        (lambda: optim.SGD(weigth_decay=0.1), "instead of weigth_decay write weight_decay; "),
+        (lambda: optim.Adafactor(eps=1e-7), "write epsilon1 and epsilon2; "),
+        (lambda: optim.SGD(params=[]), r"variables go to minimize\(loss, variables\)"),
+        (lambda: optim.SGD(colour=1), "^SGD has no option 'colour'; there are .*momentum.*, name$"),
+    ],
+)
+def test_options_that_there_are_not(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(errors.ArgumentTypeError, match=message):
+        make()
+
+
+def test_the_options_named_are_those_that_the_class_takes() -> None:
+    class Halving(optim.Adam):
+        def __init__(self, factor: float = 0.5, **options: Any) -> None:
+            super().__init__(**options)
+            self.factor = factor
+
+    with pytest.raises(errors.ArgumentTypeError, match=r"^Halving .* factor, .* beta1, .* amsgrad"):
+        Halving(lr=1.0)
+    with pytest.raises(errors.ArgumentTypeError) as refused:
+        optim.AMSGrad(lr=1.0)  # type: ignore[call-arg]
+    assert "amsgrad" not in str(refused.value)
+    assert "unknown" not in str(refused.value)
+
+
+def test_variables_are_no_learning_rate() -> None:
+    model = nn.Linear(2, 2)
+    w = mg.Variable(1.0)
+    refused = "first argument is the learning rate, got {}; variables go to minimize"
+    for given, shown in ((model, "the module Linear"), ([w], "a list of v"), ({"w": w}, "a dict")):
+        with pytest.raises(errors.ArgumentTypeError, match=refused.format(f"{shown}.*")):
+            optim.Adam(given)  # type: ignore[arg-type]
+        with pytest.raises(errors.ArgumentTypeError, match=shown):
+            optim.ParameterGroup([w], learning_rate=given)  # type: ignore[arg-type]
+    assert optim.Adam(mg.Variable(0.5)).learning_rate.item() == 0.5  # type: ignore[union-attr]
+
+
 def test_bad_lists_of_variables_are_refused() -> None:
     w = variable(1.0, "w")
     optimizer = optim.SGD(0.1)

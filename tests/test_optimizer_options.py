@@ -180,6 +180,22 @@ def test_bad_groups_are_refused() -> None:
         optim.SGD(0.1, groups=[w])  # type: ignore[list-item]
 
 
+def test_an_optimizer_shows_what_is_not_the_default() -> None:
+    assert repr(optim.SGD(0.1)) == "<minigrad.optim.SGD 'SGD' learning_rate=0.1>"
+    assert repr(optim.SGD(0.1, weight_decay=0.5, decoupled_weight_decay=0.25)).endswith(
+        "learning_rate=0.1 weight_decay=0.5 decoupled_weight_decay=0.25>"
+    )
+    group = optim.ParameterGroup([variable(0.0, "w")], weight_decay=0.0, learning_rate=0.5)
+    shown = repr(optim.AdamW(0.1, clip_norm=1.0, accumulate_steps=3, groups=[group]))
+    assert "weight_decay=0.01 clip_norm=1.0 accumulate_steps=3 groups=[Param" in shown
+    assert repr(group) == "ParameterGroup([w], learning_rate=0.5, weight_decay=0.0)"
+    many = optim.ParameterGroup([variable(0.0, name) for name in "abcdef"])
+    assert repr(many) == "ParameterGroup([a, b, c, d, … 6 variables])"
+    lazy = nn.LazyLinear(2)
+    assert repr(optim.ParameterGroup(lazy, l1=0.5)) == "ParameterGroup(LazyLinear, l1=0.5)"
+    assert repr(optim.ParameterGroup(lazy.parameters)) == "ParameterGroup(parameters)"
+
+
 def test_a_group_can_be_changed_between_steps() -> None:
     w, v = variable(0.0, "w"), variable(0.0, "v")
     group = optim.ParameterGroup([w], learning_rate=0.5)
