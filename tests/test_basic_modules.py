@@ -134,6 +134,20 @@ def test_sequential() -> None:
         named.insert(0, layers[0])
 
 
+def test_a_tuple_in_the_middle_of_a_sequential_is_explained() -> None:
+    x = mg.ones((2, 5, 3))
+    recurrent, last = nn.LSTM(3, 4), nn.Linear(4, 2)
+    with pytest.raises(mg.errors.MinigradError) as error:
+        nn.Sequential(recurrent, last)(x)
+    assert error.value.__notes__[-1] == (
+        "the module before, LSTM, returns a tuple; take one part with nn.Lambda(lambda r: r[0])"
+    )
+    assert nn.Sequential(recurrent, nn.Lambda(lambda r: r[0]), last)(x).shape == (2, 5, 2)
+    with pytest.raises(mg.errors.MinigradError) as error:
+        nn.Sequential(nn.Linear(3, 4), nn.Linear(3, 4))(x)
+    assert not any("tuple" in note for note in error.value.__notes__)
+
+
 def test_sequential_deletes() -> None:
     layers = [nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.Tanh()]
     plain = nn.Sequential(*layers)

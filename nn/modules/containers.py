@@ -163,8 +163,18 @@ class Sequential(ModuleList):
 
     def forward(self, x: Any) -> Any:
         """The result of the last module."""
+        before: Module | None = None
         for module in list(self._items):
-            x = module(x)
+            try:
+                made = module(x)
+            except Exception as error:
+                if before is not None and isinstance(x, tuple):
+                    error.add_note(
+                        f"the module before, {type(before).__name__}, returns a tuple; take one "
+                        "part with nn.Lambda(lambda r: r[0])"
+                    )
+                raise
+            before, x = module, made
         return x
 
 
