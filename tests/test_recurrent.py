@@ -571,3 +571,8 @@ def test_wrong_arguments() -> None:
         nn.LSTM(3, 2, forget_bias="one")  # type: ignore[arg-type]
     with pytest.raises(DTypeError):
         nn.RNN(3, 2)(np.array([[["a", "b", "c"]]]))
+
+
+def test_dropout_between_layers_of_which_there_is_one_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="LSTM: dropout_rate acts between layers"):
+        nn.LSTM(2, 3, dropout_rate=0.5)

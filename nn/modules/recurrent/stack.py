@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from minigrad.control_flow.scans import scan
@@ -125,6 +126,13 @@ class RecurrentStack(Module):
         self.layers = [layers[0] for layers in made]
         self.reverse_layers = [layers[1] for layers in made] if bidirectional else []
         drops = self.num_layers > 1 and self.dropout_rate != 0
+        if self.num_layers == 1 and self.dropout_rate != 0:
+            warnings.warn(
+                f"{what}: dropout_rate acts between layers, and there is only one; put nn.Dropout "
+                "after it",
+                UserWarning,
+                stacklevel=3,
+            )
         self.generator = Generator(seed) if drops else None
 
     @property
