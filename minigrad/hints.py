@@ -44,6 +44,11 @@ ELSEWHERE = {
         "MultiheadAttention": "nn.MultiHeadAttention",
         "BCEWithLogits": "nn.BCEWithLogitsLoss",
         "one_hot": "mg.one_hot",
+        "MAELoss": "nn.L1Loss",
+        "MAE": "nn.L1Loss",
+        "MSE": "nn.MSELoss",
+        "BCE": "nn.BCELoss",
+        "KLDivergence": "nn.KLDivLoss",
         "clip_grad_norm_": "the option clip_global_norm of an optimizer",
         # TensorFlow 1
         "conv2d_backprop_input": "nn.conv2d_transpose",
@@ -63,6 +68,7 @@ ELSEWHERE = {
         "lrn": "nn.local_response_normalization",
     },
     "minigrad.optim": {
+        "Nesterov": "optim.Momentum(rate, nesterov=True)",
         "lr_scheduler": "optim's own schedules, passed as the learning rate: optim.Adam(schedule)",
         "StepLR": "optim.StepDecay",
         "MultiStepLR": "optim.PiecewiseConstant",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,8 +108,10 @@ def restore(
 
     Args:
         path: the file.
-        variables: as for `save`; the names, shapes and dtypes must be those in the file. Values
-            in the file that no variable is named for are an error when `variables` is left out.
+        variables: as for `save`; the names, shapes and dtypes must be those in the file. A value
+            in the file that nothing is named for is an error where it would belong to a module or
+            optimizer, or when `variables` is left out. An optimizer needs its slots first: see
+            ``optimizer.build``.
         session: as for `save`.
 
     Raises:
@@ -131,7 +133,7 @@ def restore(
         raise ArgumentError(
             f"{os.fspath(path)!r} holds numbers of a dtype that NumPy lacks: {error}"
         ) from error
-    problems = _mismatches(named, values, complete=variables is None)
+    problems = _mismatches(named, values, _whole(variables))
     if problems:
         raise ArgumentError(
             f"{os.fspath(path)!r} does not fit these variables; nothing was restored:\n  "
@@ -150,12 +152,22 @@ def _path(path: Any) -> Path:
 
 
 def _mismatches(
-    named: Mapping[str, Variable], values: Mapping[str, Array], *, complete: bool
+    named: Mapping[str, Variable], values: Mapping[str, Array], whole: Sequence[str]
 ) -> list[str]:
-    """One line for every entry that is missing, unexpected or of another shape or dtype."""
+    """One line for every entry that is missing, unexpected or of another shape or dtype.
+
+    Args:
+        named: the variables.
+        values: what is in the file.
+        whole: beginnings of names under which nothing is unexpected but what `named` has.
+    """
     lines = [f"missing in the file: {name!r}" for name in named if name not in values]
-    if complete:
-        lines += [f"unexpected in the file: {name!r}" for name in values if name not in named]
+    extra = [n for n in values if n not in named and n.startswith(tuple(whole))]
+    lines += [f"unexpected in the file: {name!r}" for name in extra]
+    if extra:
+        lines.append(
+            "(an optimizer that has made no step yet has no slots: call its build(variables) first)"
+        )
     for name, v in named.items():
         if name in values:
             found = values[name]
@@ -190,6 +202,15 @@ def _named(variables: Variables | None, session: Session | None) -> dict[str, Va
     if not named:
         raise ArgumentError("there are no variables; eager ones must be passed explicitly")
     return named
+
+
+def _whole(variables: Any) -> list[str]:
+    """How the names begin that must all be restored: those of whole modules and optimizers."""
+    if variables is None or hasattr(variables, "named_variables"):
+        return [""]
+    if isinstance(variables, Mapping):
+        return [f"{name}." for name, v in variables.items() if hasattr(v, "named_variables")]
+    return []
 
 
 def _pairs(variables: Any) -> list[tuple[Any, Any]]:

@@ -22,6 +22,7 @@ The folder is `optim/`; the import name is `minigrad.optim`.
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from minigrad.core import registry as _registry
 from minigrad.core.origin import mark_internal as _mark_internal
 from minigrad.hints import missing as _missing
 
@@ -47,6 +48,7 @@ from minigrad.optim.slots import *
 from minigrad.optim.step import *
 
 _mark_internal(__path__[0])
+_registry.verify()
 
 if not _TYPE_CHECKING:  # A type checker would take it to mean that every name exists.
 

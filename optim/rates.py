@@ -5,17 +5,69 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minigrad.core.bind import tensor_of
-from minigrad.core.tensor import ConcreteTensor, Tensor
+import numpy as np
+
+from minigrad.core.bind import bind, tensor_of
+from minigrad.core.primitive import primitive
+from minigrad.core.samples import Fails, Sample
+from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DType, float64
-from minigrad.errors import ShapeError
+from minigrad.errors import ArgumentError, ShapeError
 from minigrad.optim.arguments import Rate, nonnegative
 from minigrad.optim.schedule_base import Schedule
 from minigrad.optim.step import cast_to
-from minigrad.shapes import show
+from minigrad.shapes import Spec, show
 
 __all__: list[str] = []
+
+
+@primitive(
+    "LearningRate",
+    accepts="real_float",
+    not_differentiable="a learning rate is a setting of the step, not a part of the loss",
+    samples=[Sample(0.25, owner="SGD"), Sample(np.array(0.0), owner="SGD")],
+    errors=[
+        Fails(ArgumentError, "SGD: the learning rate .* got -1.0", np.array(-1.0), owner="SGD"),
+        Fails(ArgumentError, "SGD: the learning rate .* got nan", np.array(np.nan), owner="SGD"),
+        Fails(ShapeError, "scalar, got shape .2,.", np.ones(2), owner="SGD"),
+    ],
+)
+def valid_rate(rate: TensorLike, /, *, owner: str) -> Tensor:
+    """A learning rate, of which each run makes sure that it is finite and not negative.
+
+    Args:
+        rate: a floating scalar.
+        owner: the optimizer's name, for the message.
+
+    Raises:
+        ArgumentError: (in a run) it is negative, infinite or NaN.
+        ShapeError: it is no scalar.
+
+    >>> from minigrad.optim.rates import valid_rate
+    >>> valid_rate(0.5, owner="SGD")
+    Tensor(0.5, shape=(), dtype=float32)
+    """
+    return bind(valid_rate, rate, owner=owner)
+
+
+@valid_rate.kernel
+def _(xp: Any, rate: Array, *, owner: str) -> Array:
+    _require_scalar(rate.shape)
+    if xp is np:  # Where the kernel is traced there are no numbers to look at.
+        nonnegative(owner, "the learning rate of this step", float(rate))
+    return rate
+
+
+@valid_rate.shape
+def _(rate: Spec, *, owner: str) -> Spec:
+    _require_scalar(rate.shape)
+    return Spec((), rate.dtype)
+
+
+def _require_scalar(shape: Any) -> None:
+    if shape not in ((), None):
+        raise ShapeError(f"the learning rate must be a scalar, got shape {show(shape)}")
 
 
 class StepRates:
@@ -35,7 +87,7 @@ class StepRates:
         """A rate as a scalar of a dtype.
 
         Raises:
-            ArgumentError: in eager code, a rate that is negative or not finite.
+            ArgumentError: a rate is negative or not finite; in a graph, when a run comes to it.
             ShapeError: a function of the step did not give a scalar.
         """
         key = (id(rate), dtype)
@@ -48,8 +100,8 @@ class StepRates:
                 made = cast_to(self._called(rate), dtype)
             else:
                 made = tensor_of(rate, dtype, name="learning_rate")
-            if isinstance(made, ConcreteTensor) and not isinstance(rate, float):
-                nonnegative(self.owner, "the learning rate of this step", float(made))
+            if not isinstance(rate, float):
+                made = valid_rate(made, owner=self.owner)
             self._known[key] = made
         return self._known[key]
 

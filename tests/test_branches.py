@@ -344,3 +344,11 @@ def test_a_tensor_in_one_branch_and_nothing_in_the_other_is_refused():
             assert session.run(v) == 1.0
             session.run(step, {x: 1.0})
             assert session.run(v) == 5.0
+
+
+def test_a_number_that_does_not_fit_the_other_branch_is_refused():
+    with mg.Graph().as_default():
+        p = mg.placeholder("bool", ())
+        with pytest.raises(mg.errors.DTypeError, match=r"number 1\.5, another a tensor of int32"):
+            mg.cond(p, lambda: 1.5, lambda: mg.constant(2))
+        assert mg.cond(p, lambda: 1, lambda: mg.constant(2.0)).dtype is mg.float32

@@ -248,3 +248,20 @@ def test_a_lookahead_around_another_needs_a_name_of_its_own() -> None:
         optim.Lookahead(inner)
     w = variable([1.0], "w")
     optim.Lookahead(inner, name="outer").build([w])
+
+
+@pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
+def test_a_run_refuses_a_bad_rate_and_changes_nothing(rate: float) -> None:
+    with mg.Graph().as_default(), mg.Session() as session:
+        v = mg.Variable(2.0)
+        fed = mg.placeholder("float32", ())
+        step = optim.SGD(fed).minimize(v * v)
+        later = optim.SGD(lambda t: 0.5 - 0.5 * mg.astype(t, "float64")).minimize(v * v)
+        session.run(mg.global_variables_initializer())
+        with pytest.raises(errors.ArgumentError, match="SGD: the learning rate of this step"):
+            session.run(step, {fed: rate})
+        assert session.run(v) == 2.0
+        for _ in range(2):
+            session.run(later)
+        with pytest.raises(errors.ArgumentError, match=r"got -0\.5"):
+            session.run(later)

@@ -196,6 +196,10 @@ def test_a_model_and_its_optimizer_are_saved_and_restored(tmp_path: Path) -> Non
     assert [step(first) for _ in range(3)] == [step(second) for _ in range(3)]
     saved = load_file(mg.save(tmp_path / "model.safetensors", first["model"]))
     assert set(saved) == set(first["model"].state_dict()) > {"1.moving_mean", "2.bias"}
+    with pytest.raises(ArgumentError, match=r"unexpected in the file: 'optimizer\.(.|\n)*build"):
+        mg.restore(path, pair(3))
+    with pytest.raises(ArgumentError, match=r"unexpected in the file: '2\.bias'"):
+        mg.restore(tmp_path / "model.safetensors", nn.Sequential(*list(first["model"])[:2]))
     with pytest.raises(ArgumentError, match=r"missing in the file: 'optimizer\."):
         mg.restore(tmp_path / "model.safetensors", first)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from minigrad.control_flow.tracing import Traced, check_structure
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE
 from minigrad.core.current_graph import control_dependencies, name_scope
+from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
-from minigrad.dtypes import DType, bool_, default_dtype, int32, promote_types
+from minigrad.dtypes import DType, bool_, default_dtype, int32, promote_types, weak_dtype
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from minigrad.nest import is_nest, unflatten
 from minigrad.ops.basic import astype
@@ -175,8 +176,7 @@ def _build(
     index: Tensor, functions: Mapping[str, Callable[[], Any]], *, last_first: bool = False
 ) -> Any:
     """Add the node that runs one of the functions; with `last_first`, index 0 means the last."""
-    graph = STATE.get().graph
-    assert graph is not None
+    graph = cast(Graph, STATE.get().graph)  # The composite around has set it.
     traced: list[Traced] = []
     for name, function in functions.items():
         with name_scope(name) as scope:
@@ -226,9 +226,16 @@ def _operation(leaf: Any) -> Operation | None:
 def _dtype(traced: Sequence[Traced], column: Sequence[Any]) -> DType:
     """The dtype of a result, as the branches that return a tensor for it say."""
     own = [t.own_dtype(leaf) for t, leaf in zip(traced, column, strict=True)]
-    for dtype in own:
-        if dtype is not None:
-            return dtype  # type: ignore[no-any-return]
+    strong = [dtype for dtype in own if dtype is not None]
+    if strong:
+        first: DType = strong[0]
+        for leaf, dtype in zip(column, own, strict=True):
+            if dtype is None and weak_dtype(leaf, first) is not first:
+                raise DTypeError(
+                    f"the branches differ: one returns the number {leaf!r}, another a tensor of "
+                    f"{first}; they must be of one dtype: cast with mg.astype"
+                )
+        return first
     result = default_dtype(column[0])
     for number in column[1:]:
         result = promote_types(result, default_dtype(number))

@@ -45,6 +45,10 @@ def add_effect(tensor: Tensor, effect: Callable[[], Any]) -> None:
     >>> sess.run([y, y * 2.0]), calls.numpy()
     ([np.float32(6.0), np.float32(12.0)], array(1, dtype=int32))
     """
+    if not callable(effect):
+        raise ArgumentTypeError(
+            f"add_effect takes a function that makes the effect, got {effect!r}; write lambda: …"
+        )
     log = STATE.get().log
     if log is not None and log.skips_added:
         return
