@@ -133,7 +133,11 @@ class Minimizer(ABC):
         if variables is None:
             found = reachable(loss)
             if not found:
-                raise GradientError(f"{self.name}: {loss!r} depends on no trainable variable")
+                still = reachable(loss, trainable=False)
+                why = (
+                    f"; it reads {names(still)}, which are not trainable (frozen?)" if still else ""
+                )
+                raise GradientError(f"{self.name}: {loss!r} depends on no trainable variable{why}")
         else:
             found = trainable_list(self.name, variables)
         for v in found:
@@ -348,12 +352,14 @@ class Minimizer(ABC):
         load_state(self.name, self.state(), state, session, strict=strict)
 
 
-def reachable(loss: SymbolicTensor) -> list[Variable]:
-    """The trainable variables that a tensor is computed from, in the order of their creation."""
+def reachable(loss: SymbolicTensor, *, trainable: bool = True) -> list[Variable]:
+    """The (un)trainable variables that a tensor is computed from, in order of their creation."""
     found: dict[int, Variable] = {}
     for op in ancestors([loss]):
         for value in op.attrs.values():
-            if isinstance(value, Variable) and value.trainable and value.dtype.is_floating:
+            if not isinstance(value, Variable) or not value.dtype.is_floating:
+                continue
+            if value.trainable == trainable:
                 found[value.cell.key] = value
     return [found[key] for key in sorted(found)]
 
