@@ -100,7 +100,7 @@ def test_a_loss_that_reaches_no_variable_is_refused_by_name() -> None:
         x = mg.placeholder("float64", ())
         with pytest.raises(errors.GradientError, match="none of the variables 'gamma'"):
             optim.SGD(0.1).minimize(x * 2.0, [w])
-        with pytest.raises(errors.GradientError, match="depends on no trainable variable$"):
+        with pytest.raises(errors.GradientError, match=r"depends on no trainable variable$"):
             optim.SGD(0.1).minimize(x * 2.0)
         w.trainable = False
         with pytest.raises(errors.GradientError, match="it reads 'gamma', which are not trainable"):
