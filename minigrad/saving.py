@@ -118,6 +118,14 @@ def restore(
         ArgumentError: the file is none, or does not match: the message lists every missing,
             unexpected and misshapen entry, and nothing is set.
         FileNotFoundError: there is no such file.
+
+    >>> import minigrad as mg, os, tempfile
+    >>> v, other = mg.Variable([1.0, 2.0]), mg.Variable([0.0, 0.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = mg.save(os.path.join(folder, "v.safetensors"), {"v": v})
+    ...     mg.restore(path, {"v": other})
+    >>> other.tolist()
+    [1.0, 2.0]
     """
     _path(path)
     session = session or get_default_session()

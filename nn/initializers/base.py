@@ -62,6 +62,9 @@ class Initializer(ABC):
 class Constant(Initializer):
     """One number everywhere, or a given array of exactly the parameter's shape.
 
+    Raises:
+        ShapeError: (from a call) an array of another shape, or a shape that is not known.
+
     >>> from minigrad.nn.initializers import Constant
     >>> Constant(0.1)((2,))
     Tensor([0.1, 0.1], shape=(2,), dtype=float32)
@@ -89,7 +92,12 @@ class Constant(Initializer):
 
 @dataclass(frozen=True, eq=False)
 class Zeros(Initializer):
-    """Zeros everywhere: for biases. Equal weights would never become different."""
+    """Zeros everywhere: for biases. Equal weights would never become different.
+
+    >>> from minigrad.nn.initializers import Zeros
+    >>> Zeros()((2,))
+    Tensor([0., 0.], shape=(2,), dtype=float32)
+    """
 
     def __call__(
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None
@@ -101,7 +109,12 @@ class Zeros(Initializer):
 
 @dataclass(frozen=True, eq=False)
 class Ones(Initializer):
-    """Ones everywhere: for the factors of a normalisation."""
+    """Ones everywhere: for the factors of a normalisation.
+
+    >>> from minigrad.nn.initializers import Ones
+    >>> Ones()((2,))
+    Tensor([1., 1.], shape=(2,), dtype=float32)
+    """
 
     def __call__(
         self, shape: Any, dtype: DTypeLike = "float32", *, generator: Generator | None = None

@@ -102,6 +102,11 @@ class Sequential(ModuleList):
         modules: the modules, in order, or one list of them, or one dict (whose keys are names).
         name: see `Module`.
 
+    Raises:
+        ArgumentTypeError: one of them is no module.
+        ArgumentError: a key of the dict is no text, is empty or has a dot; or (from `insert`) a
+            module is put before the end of a chain with names.
+
     >>> import minigrad as mg, minigrad.nn as nn
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.Lambda(mg.tanh), nn.Linear(8, 1))
     >>> model(mg.ones((2, 4))).shape

@@ -37,6 +37,9 @@ class Lambda(Module):
         function: of tensors.
         name: the name in graphs; by default the function's.
 
+    Raises:
+        ArgumentTypeError: `function` cannot be called.
+
     >>> import minigrad as mg, minigrad.nn as nn
     >>> nn.Lambda(mg.sqrt)(4.0)
     Tensor(2., shape=(), dtype=float32)
@@ -67,6 +70,7 @@ class Residual(Module):
         name: see `Module`.
 
     Raises:
+        ArgumentTypeError: a part is no module.
         ShapeError: (from a call) the two do not have the same shape.
 
     >>> import minigrad as mg, minigrad.nn as nn
@@ -88,7 +92,11 @@ class Residual(Module):
         self.shortcut = shortcut
 
     def forward(self, x: TensorLike) -> Tensor:
-        """The sum."""
+        """The sum.
+
+        Raises:
+            ShapeError: the results of `inner` and `shortcut` do not have the same shape.
+        """
         y = self.inner(x)
         past = tensor_of(x) if self.shortcut is None else self.shortcut(x)
         if not compatible(past.spec.shape, y.spec.shape):
@@ -121,7 +129,13 @@ class Flatten(Module):
         self.end = end
 
     def forward(self, x: TensorLike) -> Tensor:
-        """The reshaped input; sizes may be unknown, the rank must be known."""
+        """The reshaped input; sizes may be unknown, the rank must be known.
+
+        Raises:
+            ShapeError: the rank is not known, an axis is out of range, or `start` comes after
+                `end`.
+            ArgumentTypeError: an axis is no integer.
+        """
         x = tensor_of(x)
         shape = x.spec.shape
         if shape is None:

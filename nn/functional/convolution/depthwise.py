@@ -127,6 +127,8 @@ def separable_conv2d(
         ArgumentError: see `conv2d`.
 
     Source: Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions" (2017).
+    TensorFlow's function takes kernels of the same shapes, and no bias. PyTorch has none: there it
+    is a convolution with ``groups=channels``, then one with a 1 by 1 kernel.
 
     >>> import minigrad as mg, minigrad.nn as nn
     >>> x, depthwise = mg.ones((1, 2, 2, 2)), mg.ones((2, 2, 2, 1))

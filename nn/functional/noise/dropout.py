@@ -85,7 +85,9 @@ def dropout(
     in the inverted form: because of the division the expected value is that of `x`, and outside
     training nothing is done. An element is kept where a uniform float32 in [0, 1) is `rate` or
     more, so that a seed gives the same mask for every dtype, for float32 the one that it gives in
-    TensorFlow 1. The `keep_prob` of that is ``1 - rate``.
+    TensorFlow 1. The `keep_prob` of that is ``1 - rate``. PyTorch's
+    `p` is the rate, its seeds give other masks, and it has no `noise_shape` but functions such as
+    ``dropout2d``, for which see `spatial_dropout`.
 
     Args:
         x: real; integers become float32.

@@ -27,7 +27,13 @@ __all__ = ["BatchNormalized", "batch_norm", "batch_norm_training"]
 
 
 class BatchNormalized(NamedTuple):
-    """What `batch_norm_training` returns: the result, and the statistics of the batch."""
+    """What `batch_norm_training` returns: the result, and the statistics of the batch.
+
+    >>> import minigrad.nn as nn
+    >>> made = nn.batch_norm_training([[1.0], [3.0]], epsilon=0.0)
+    >>> made.y.tolist(), made.mean.tolist(), made.variance.tolist()
+    ([[-1.0], [1.0]], [2.0], [1.0])
+    """
 
     y: Tensor
     mean: Tensor
@@ -159,6 +165,8 @@ def batch_norm(
     """Channels normalised with given statistics, as batch normalisation does outside training.
 
     ``(x - mean) / sqrt(variance + epsilon) * scale + shift``; see `batch_norm_training`.
+    PyTorch's function has the channels along axis 1 and the same default epsilon; TensorFlow's
+    ``tf.nn.batch_normalization`` has no default for it, Keras' layer has 1e-3.
 
     Args:
         x: a real tensor; integers become float32.

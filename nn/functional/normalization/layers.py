@@ -117,7 +117,8 @@ def rms_norm(
     """Each example divided by its root mean square along axes: x / sqrt(mean(x²) + ε) · scale.
 
     Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019. PyTorch's default epsilon is
-    the dtype's; it is added inside the root there too.
+    the dtype's; it is added inside the root there too, as in Keras' ``RMSNormalization``,
+    whose default is 1e-6.
 
     Args:
         x: a real tensor; integers become float32.
@@ -264,7 +265,9 @@ def instance_norm(
 ) -> Tensor:
     """Each channel of each example brought to mean 0, variance 1; then scaled and shifted.
 
-    Ulyanov, Vedaldi, Lempitsky, "Instance Normalization", 2016.
+    Ulyanov, Vedaldi, Lempitsky, "Instance Normalization", 2016. PyTorch's can also
+    normalise with running averages, which this has none of; Keras spells it
+    ``GroupNormalization(groups=-1)``, whose default epsilon is 1e-3.
 
     Args:
         x: a real tensor of shape ``(examples, *positions, channels)``, or with its channels

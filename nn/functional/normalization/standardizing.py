@@ -25,7 +25,13 @@ __all__ = ["MeanSquareNormalized", "Standardized", "mean_square_normalize", "sta
 
 
 class Standardized(NamedTuple):
-    """What `standardize` returns: the result, and the statistics that it was made with."""
+    """What `standardize` returns: the result, and the statistics that it was made with.
+
+    >>> import minigrad.nn as nn
+    >>> made = nn.standardize([1.0, 3.0], epsilon=0.0)
+    >>> made.y.tolist(), made.mean.tolist(), made.variance.tolist()
+    ([-1.0, 1.0], [2.0], [1.0])
+    """
 
     y: Tensor
     mean: Tensor
@@ -33,7 +39,12 @@ class Standardized(NamedTuple):
 
 
 class MeanSquareNormalized(NamedTuple):
-    """What `mean_square_normalize` returns."""
+    """What `mean_square_normalize` returns: the result, and the mean square it was made with.
+
+    >>> import minigrad.nn as nn
+    >>> nn.mean_square_normalize([1.0, 7.0]).mean_square.tolist()
+    [25.0]
+    """
 
     y: Tensor
     mean_square: Tensor

@@ -73,6 +73,11 @@ class Module(Tree):
 
     Args:
         name: the name in graphs; by default the class's.
+
+    Raises:
+        ArgumentTypeError: the name is no text, or empty.
+        ArgumentError: (from assigning an attribute) it would hide one that every module has.
+        StateError: (from a call) the class does not define `forward`, or leaves a shape open.
     """
 
     def __init__(self, *, name: str | None = None) -> None:

@@ -47,7 +47,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """What `Module.summary` returns; as text, a table."""
+    """What `Module.summary` returns; as text, a table.
+
+    >>> import minigrad.nn as nn
+    >>> made = nn.Linear(2, 3).summary((None, 2))
+    >>> made.total, made.trainable, made.nbytes
+    (9, 9, 36)
+    """
 
     rows: list[Row] = field(default_factory=list)
     #: Number of elements of all parameters, each counted once.

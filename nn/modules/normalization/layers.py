@@ -366,6 +366,11 @@ class LocalResponseNorm(Module):
         axis: where the channels are.
         name: see `Module`.
 
+    Raises:
+        ArgumentError: `size` is less than 1; or (from a call) a constant is not in its range.
+        ArgumentTypeError: `size` is no integer; or (from a call) a constant is no number.
+        ShapeError: (from a call) the input is a scalar, or the axis is out of range.
+
     >>> import minigrad as mg, minigrad.nn as nn
     >>> nn.LocalResponseNorm(size=3, bias=1.0, alpha=1.0, beta=1.0)(mg.ones((1, 1, 3))).tolist()
     [[[0.3333333432674408, 0.25, 0.3333333432674408]]]

@@ -140,7 +140,13 @@ class LearnedPositions(Module):
         self.set_shape("weight", (self.max_length, self.size_of(x)))
 
     def forward(self, x: TensorLike) -> Tensor:
-        """The sum, of the shape of `x`: ``(..., length, features)``."""
+        """The sum, of the shape of `x`: ``(..., length, features)``.
+
+        Raises:
+            ShapeError: the sequence is longer than `max_length`, has another number of features, or
+                `x` has fewer than 2 axes.
+            IndexOutOfRangeError: (from a run) it is longer, where only the run knows the length.
+        """
         given = tensor_of(x)
         check_size("LearnedPositions", "features", given, self.features)
         length = _length("LearnedPositions", given)
