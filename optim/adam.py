@@ -116,6 +116,9 @@ class Adam(Moments):
 class AMSGrad(Adam):
     """`Adam` with ``amsgrad=True``: the denominator never shrinks.
 
+    PyTorch and Keras have it as that flag too: PyTorch computes the same, Keras has its own ε̂, as
+    for `Adam`; ``tf.train`` of TensorFlow 1 lacks it.
+
     >>> import minigrad as mg, minigrad.optim as optim
     >>> w = mg.Variable([1.0], name="w")
     >>> optimizer = optim.AMSGrad(0.1)

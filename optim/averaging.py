@@ -45,6 +45,21 @@ class WeightAverage(ABC):
 
     Args:
         name: part of the names of its variables.
+
+    Raises:
+        ArgumentError: (from `update`, `swapped`, `swap_in` and `swap_out`) there are no variables.
+        GraphError: (from the same) the averages belong to another graph.
+
+    >>> import minigrad as mg, minigrad.optim as optim
+    >>> def tried(average: optim.WeightAverage) -> list[float]:
+    ...     w = mg.Variable([0.0], name="w")
+    ...     for value in ([1.0], [2.0]):
+    ...         _ = w.assign(value)
+    ...         average.update([w])
+    ...     with average.swapped():
+    ...         return w.tolist()
+    >>> tried(optim.StochasticWeightAveraging()), tried(optim.ExponentialMovingAverage(0.75))
+    ([1.5], [1.25])
     """
 
     def __init__(self, name: str) -> None:
@@ -327,6 +342,8 @@ class StochasticWeightAveraging(WeightAverage):
     Source: P. Izmailov et al., "Averaging weights leads to wider optima and better
     generalization", 2018. Batch-norm averages do not fit the mean of the weights: run some
     training batches through the model after `swap_in` before it is tested.
+    PyTorch's ``AveragedModel`` takes the weights in at every call, and its ``update_bn`` is for the
+    batch-norm averages; TensorFlow Addons' ``SWA`` wraps an optimizer and has an `every` of 10.
 
     Args:
         start: how many calls of `update` to let pass first.

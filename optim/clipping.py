@@ -97,6 +97,9 @@ def clip_by_global_norm(
 def clip_by_norm(gradients: Sequence[Gradient | TensorLike | None], limit: TensorLike) -> list[Any]:
     """Scale each gradient on its own so that its Euclidean norm is at most `limit`.
 
+    TensorFlow's function of this name computes the same for one tensor, or along `axes` of it;
+    PyTorch only has a norm of all together, `clip_grad_norm_`.
+
     Args:
         gradients: tensors (or `IndexedSlices`) of floating dtypes; None entries stay None.
         limit: a positive scalar.
@@ -121,6 +124,9 @@ def clip_by_value(
     gradients: Sequence[Gradient | TensorLike | None], low: TensorLike, high: TensorLike
 ) -> list[Any]:
     """Bring every element of every gradient into the range from `low` to `high`.
+
+    TensorFlow's function of this name does so for one tensor; PyTorch's `clip_grad_value_` takes
+    one bound for both sides, and changes the gradients in place.
 
     Args:
         gradients: tensors (or `IndexedSlices`) of floating dtypes; None entries stay None.

@@ -108,6 +108,9 @@ class ParameterGroup:
         """The group's settings, with those left out taken from `defaults`.
 
         With `decoupled`, `weight_decay` means the decoupled kind.
+
+        Raises:
+            ArgumentError: so it does, and the group has a `decoupled_weight_decay` beside it.
         """
         coupled, apart = self.weight_decay, self.decoupled_weight_decay
         if decoupled and coupled is not None:

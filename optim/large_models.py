@@ -82,7 +82,8 @@ class LAMB(Moments):
 
     Source: Y. You et al., "Large batch optimization for deep learning: training BERT in 76
     minutes", 2020, algorithm 2 with φ(z) = z. Keras computes the same (and has no λ in r);
-    TensorFlow Addons' and NVIDIA's can leave out the bias correction or clip the ratio.
+    TensorFlow Addons' and NVIDIA's can leave out the bias correction or clip the ratio. PyTorch
+    has no LAMB.
 
     Args:
         learning_rate: see `Optimizer`.
@@ -147,9 +148,14 @@ class Adafactor(Optimizer):
         learning_rate: see `Optimizer`; a bound, as the step is relative to the weights.
         beta2_decay: decay, at most 0.
         epsilon1: ε₁; None for the machine epsilon of the variable's dtype.
-        epsilon2: ε₂ > 0.
+        epsilon2: ε₂, at least 0.
         clip_threshold: d > 0.
         options: see `Optimizer`; `weight_decay` is λ, which is decoupled.
+
+    Raises:
+        ArgumentError: `beta2_decay` is positive or not finite, `epsilon1` or `clip_threshold` is
+            not positive, or `epsilon2` is negative.
+        ArgumentTypeError: an epsilon or the threshold is no number.
 
     Slots: ``row`` and ``column`` of matrices, ``v`` of vectors and scalars.
 

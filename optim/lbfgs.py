@@ -39,7 +39,14 @@ _ROUNDINGS = 4.0
 
 @dataclass(frozen=True)
 class LBFGSResult:
-    """How a minimization went; the variables have the values that it speaks of."""
+    """How a minimization went; the variables have the values that it speaks of.
+
+    >>> import minigrad as mg, minigrad.optim as optim
+    >>> w = mg.Variable([3.0], dtype="float64")
+    >>> result = optim.LBFGS().minimize(lambda: mg.sum((w - 1.0) ** 2), [w])
+    >>> result.converged, result.loss < 1e-9, result.gradient_norm < 1e-6
+    (True, True, True)
+    """
 
     #: The loss at the end.
     loss: float

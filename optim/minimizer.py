@@ -46,6 +46,17 @@ class Minimizer(ABC):
 
     Args:
         name: part of the names of its variables, and the name scope of its nodes.
+
+    Raises:
+        ArgumentTypeError: the name is no text, or empty.
+
+    >>> import minigrad as mg, minigrad.optim as optim
+    >>> def halved(minimizer: optim.Minimizer) -> float:
+    ...     w = mg.Variable(1.0, name="w")
+    ...     minimizer.minimize(lambda: w * w, [w])
+    ...     return float(w)
+    >>> halved(optim.SGD(0.25)), halved(optim.Lookahead(optim.SGD(0.25)))
+    (0.5, 0.5)
     """
 
     def __init__(self, name: str) -> None:

@@ -45,6 +45,11 @@ class Schedule(ABC):
     Steps count from 0: the first update of the weights is step 0. A schedule of one's own derives
     from this class and writes `formula` with ops; it then works in all the ways of the others.
 
+    Raises:
+        ArgumentError: (from a call) a step given as a number is negative or not finite.
+        ArgumentTypeError: (from a call) it is no number, or the dtype is not floating.
+        ShapeError: (from a call) it is not a scalar.
+
     >>> import minigrad as mg
     >>> from minigrad import optim
     >>> class Halving(optim.Schedule):
@@ -74,7 +79,7 @@ class Schedule(ABC):
 
         Raises:
             ArgumentError: a number that is negative or not finite.
-            ArgumentTypeError: `step` is no number.
+            ArgumentTypeError: `step` is no number, or `dtype` is not floating.
             ShapeError: it is not a scalar.
 
         >>> import minigrad as mg
@@ -115,6 +120,7 @@ class Schedule(ABC):
 
         Raises:
             ArgumentError: entries are missing or unexpected.
+            ArgumentTypeError: `state` is no dictionary.
         """
         check_entries(type(self).__name__, state, ())
 

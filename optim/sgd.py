@@ -42,6 +42,11 @@ class SGD(Optimizer):
         nesterov: use Nesterov's form.
         options: see `Optimizer`.
 
+    Raises:
+        ArgumentError: a factor is out of its range, or Nesterov's form was asked for without a
+            momentum or with a dampening.
+        ArgumentTypeError: a factor is no number, or `nesterov` no bool.
+
     Slots: ``momentum``, if μ is not 0.
 
     >>> import minigrad as mg, minigrad.optim as optim
@@ -105,7 +110,8 @@ class Momentum(SGD):
     """`SGD` with a classical momentum of 0.9: v ← μ·v + g, w ← w − rate·v.
 
     In steady motion the step is 1/(1 − μ) times that of plain descent at the same rate; with
-    `EWMomentum` it is the same.
+    `EWMomentum` it is the same. PyTorch's SGD computes the same but has a momentum of 0 by default;
+    so has Keras', which keeps the rate in v, see `SGD`; TensorFlow 1's has no default.
 
     >>> import minigrad as mg, minigrad.optim as optim
     >>> w = mg.Variable([1.0], name="w")
@@ -134,7 +140,8 @@ class EWMomentum(Optimizer):
 
     This is the form of Andrew Ng's course. It is classical momentum (`Momentum`) with μ = β and a
     rate 1 − β times as large, so a rate for one must not be used for the other. PyTorch's
-    dampening = β gives the same but for the first step. With `bias_correction`, w loses
+    dampening = β gives the same but for the first step; TensorFlow 1 and Keras
+    have the classical form only. With `bias_correction`, w loses
     rate·v/(1 − βᵗ), so that the first steps are not too small.
 
     Args:

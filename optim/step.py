@@ -22,7 +22,15 @@ __all__ = ["OptimizerOptions", "Step"]
 
 
 class OptimizerOptions(TypedDict, total=False):
-    """The options that every optimizer takes beside its own; see `Optimizer`."""
+    """The options that every optimizer takes beside its own; see `Optimizer`.
+
+    >>> import minigrad as mg, minigrad.optim as optim
+    >>> options: optim.OptimizerOptions = {"clip_value": 1.0, "name": "clipped"}
+    >>> w = mg.Variable([1.0], name="w")
+    >>> optim.SGD(0.5, **options).apply_gradients([([9.0], w)])
+    >>> w.tolist()
+    [0.5]
+    """
 
     weight_decay: float
     decoupled_weight_decay: float
@@ -47,6 +55,16 @@ class Step:
         number: which update this is, counted from 1: a float64 scalar.
         decay: the factor λ of decoupled weight decay, for rules that apply it themselves.
         dtype: the variable's.
+
+    >>> import minigrad as mg, minigrad.optim as optim
+    >>> class Fading(optim.Optimizer):
+    ...     def update(self, w, g, slots, step):
+    ...         return w - step.rate * step.scalar("fading", lambda t: 1.0 / t) * g, {}
+    >>> w, optimizer = mg.Variable([4.0], name="w"), Fading(1.0)
+    >>> for _ in range(2):
+    ...     optimizer.apply_gradients([([2.0], w)])
+    >>> w.tolist()  # 4 - 2/1 - 2/2
+    [1.0]
     """
 
     __slots__ = ("_scope", "_shared", "decay", "dtype", "number", "rate")
