@@ -223,7 +223,6 @@ def fori_loop(
     upper: TensorLike,
     body: Callable[[Tensor, Any], Any],
     init: Any,
-    /,
     *,
     shape_invariants: Any = None,
 ) -> Any:

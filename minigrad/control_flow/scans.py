@@ -66,7 +66,6 @@ def scan(
     function: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
     xs: Any = None,
-    /,
     *,
     length: TensorLike | None = None,
     reverse: bool = False,
@@ -252,7 +251,7 @@ def _lazily(
     ],
     errors=[Fails(ShapeError, "scalar", lambda x: x, 1.0)],
 )
-def map_fn(function: Callable[[Any], Any], elems: Any, /) -> Any:
+def map_fn(function: Callable[[Any], Any], elems: Any) -> Any:
     """Apply a function to each slice along the first axis, and stack the results.
 
     A function that works on whole tensors is faster where there is one.
