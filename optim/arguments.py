@@ -32,7 +32,7 @@ Variables: TypeAlias = (
 )
 
 
-def _number(owner: str, name: str, value: Any) -> float:
+def real_number(owner: str, name: str, value: Any) -> float:
     """A Python float. Raises `ArgumentTypeError` for anything that is not a real number."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real | np.number):
         raise ArgumentTypeError(f"{owner}: {name} must be a number, got {value!r}")
@@ -41,7 +41,7 @@ def _number(owner: str, name: str, value: Any) -> float:
 
 def nonnegative(owner: str, name: str, value: Any) -> float:
     """A finite number that is not negative. Raises `ArgumentError` naming the value."""
-    number = _number(owner, name, value)
+    number = real_number(owner, name, value)
     if not (math.isfinite(number) and number >= 0):
         raise ArgumentError(f"{owner}: {name} must be finite and not negative, got {value!r}")
     return number
@@ -49,7 +49,7 @@ def nonnegative(owner: str, name: str, value: Any) -> float:
 
 def positive(owner: str, name: str, value: Any) -> float:
     """A finite number above zero. Raises `ArgumentError` naming the value."""
-    number = _number(owner, name, value)
+    number = real_number(owner, name, value)
     if not (math.isfinite(number) and number > 0):
         raise ArgumentError(f"{owner}: {name} must be finite and positive, got {value!r}")
     return number
@@ -57,7 +57,7 @@ def positive(owner: str, name: str, value: Any) -> float:
 
 def fraction(owner: str, name: str, value: Any) -> float:
     """A number in [0, 1), as decay factors are. Raises `ArgumentError` naming the value."""
-    number = _number(owner, name, value)
+    number = real_number(owner, name, value)
     if not 0 <= number < 1:
         raise ArgumentError(f"{owner}: {name} must be in [0, 1), got {value!r}")
     return number

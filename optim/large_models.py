@@ -17,7 +17,7 @@ from minigrad.ops.selection import maximum, minimum, where
 from minigrad.ops.signs import sign
 from minigrad.ops.statistics import mean
 from minigrad.optim.adam import Moments
-from minigrad.optim.arguments import Rate, fraction, nonnegative, positive
+from minigrad.optim.arguments import Rate, fraction, nonnegative, positive, real_number
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.slots import SlotSpec
 from minigrad.optim.step import OptimizerOptions, Step
@@ -181,9 +181,9 @@ class Adafactor(Optimizer):
         **options: Unpack[OptimizerOptions],
     ) -> None:
         super().__init__(learning_rate, **options)
-        if not -float("inf") < beta2_decay <= 0:
+        self.beta2_decay = real_number(self.name, "beta2_decay", beta2_decay)
+        if not -float("inf") < self.beta2_decay <= 0:
             raise ArgumentError(f"{self.name}: beta2_decay must be at most 0, got {beta2_decay!r}")
-        self.beta2_decay = float(beta2_decay)
         self.epsilon1 = None if epsilon1 is None else positive(self.name, "epsilon1", epsilon1)
         self.epsilon2 = nonnegative(self.name, "epsilon2", epsilon2)
         self.clip_threshold = positive(self.name, "clip_threshold", clip_threshold)

@@ -10,7 +10,7 @@ from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError
 from minigrad.ops.comparison import equal
 from minigrad.ops.updates import index_add
-from minigrad.optim.arguments import Rate, flag, fraction
+from minigrad.optim.arguments import Rate, flag, fraction, nonnegative
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.slots import SlotSpec
 from minigrad.optim.step import OptimizerOptions, Step, choose
@@ -69,7 +69,9 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **options)
         self.momentum = fraction(self.name, "momentum", momentum)
-        self.dampening = 1.0 if dampening == 1 else fraction(self.name, "dampening", dampening)
+        self.dampening = nonnegative(self.name, "dampening", dampening)
+        if self.dampening > 1:
+            raise ArgumentError(f"{self.name}: dampening must lie in [0, 1], got {dampening!r}")
         self.nesterov = flag(self.name, "nesterov", nesterov)
         if self.nesterov and (not self.momentum or self.dampening):
             raise ArgumentError(

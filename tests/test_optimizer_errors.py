@@ -265,3 +265,10 @@ def test_a_run_refuses_a_bad_rate_and_changes_nothing(rate: float) -> None:
             session.run(later)
         with pytest.raises(errors.ArgumentError, match=r"got -0\.5"):
             session.run(later)
+
+
+def test_odd_settings_say_what_they_may_be() -> None:
+    with pytest.raises(errors.ArgumentError, match=r"dampening must lie in \[0, 1\], got 2\.0"):
+        optim.SGD(0.1, momentum=0.9, dampening=2.0)
+    with pytest.raises(errors.ArgumentTypeError, match="beta2_decay must be a number, got 'a'"):
+        optim.Adafactor(beta2_decay="a")  # type: ignore[arg-type]
