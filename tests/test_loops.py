@@ -494,3 +494,19 @@ def test_threads_run_one_loop_at_once():
     for thread in threads:
         thread.join()
     assert wrong == [] and session.run(count) == 20 * (1 + 2 + 3 + 4)
+
+
+def test_a_loop_that_turns_out_symbolic_is_not_run_twice():
+    with mg.Graph().as_default() as graph:
+        x = mg.placeholder("float32", ())
+    # Nothing has happened yet: the loop becomes a node.
+    y = mg.fori_loop(0, 3, lambda i, a: a * x, 1.0)
+    assert mg.Session(graph=graph).run(y, {x: 2.0}) == 8.0
+    v = mg.Variable(0.0)
+    for loop in (
+        lambda: mg.fori_loop(0, 3, lambda i, a: (v.assign_add(1.0), a * x)[1], 1.0),
+        lambda: mg.while_loop(lambda a: True, lambda a: (v.assign_add(1.0), a * x)[1], (1.0,)),
+        lambda: mg.scan(lambda a, b: (v.assign_add(b) * x, b), 1.0, [1.0, 2.0]),
+    ):
+        with pytest.raises(mg.errors.GraphError, match="begun to run in eager code"):
+            loop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,16 @@ from minigrad.control_flow.loop import loop, misfit
 from minigrad.control_flow.tracing import Traced, check_structure
 from minigrad.core.bind import tensor_of
 from minigrad.core.body import fits
-from minigrad.core.context import STATE
+from minigrad.core.context import STATE, changed
 from minigrad.core.convert import is_weak
 from minigrad.core.current_graph import control_dependencies
 from minigrad.core.graph import Graph
 from minigrad.core.operation import SymbolicTensor
+from minigrad.core.primitive import Primitive
+from minigrad.core.record import EffectLog
 from minigrad.core.tensor import Tensor
 from minigrad.dtypes import int64
-from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
+from minigrad.errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
 from minigrad.nest import flatten, is_nest
 from minigrad.ops.basic import astype
 from minigrad.shapes import Shape, Spec, as_shape, compatible, show
@@ -152,10 +154,49 @@ def current_graph() -> Graph | None:
     return STATE.get().graph
 
 
-def symbolic_graph(result: Any) -> Graph | None:
-    """The graph of the first symbolic tensor in a nest."""
+class _Witness(EffectLog):
+    """Notices whether anything was drawn, assigned or called."""
+
+    __slots__ = ("acted",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acted = False
+
+    def admit(self, primitive: Primitive[..., Any]) -> None:
+        """Note an effect that a second run would repeat."""
+        self.acted = self.acted or primitive.effect != "read"
+
+
+def run_body(run: int, function: Callable[..., Any], *args: Any) -> tuple[Any, bool]:
+    """What a body returns in eager code, and whether its first run has drawn or assigned."""
+    if run or STATE.get().log is not None:
+        return function(*args), False
+    witness = _Witness()
+    with changed(log=witness):
+        return function(*args), witness.acted
+
+
+def graph_to_join(what: str, result: Any, run: int, acted: bool) -> Graph | None:
+    """The graph that a loop belongs to after all: that of a symbolic tensor its body has used.
+
+    Args:
+        what: how errors call the loop.
+        result: what the body returned.
+        run: how often it ran before.
+        acted: whether it has drawn or assigned.
+
+    Raises:
+        GraphError: it cannot be run again there, because something has happened already.
+    """
     for leaf in flatten(result):
         if isinstance(leaf, SymbolicTensor):
+            if run or acted:
+                raise GraphError(
+                    f"{what}: the body uses {leaf!r} or what it comes from, so the loop belongs "
+                    f"into {leaf.graph!r}, but has begun to run in eager code; call it inside "
+                    "`with graph.as_default():`"
+                )
             return leaf.graph
     return None
 

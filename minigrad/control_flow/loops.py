@@ -13,7 +13,8 @@ from minigrad.control_flow.carried import (
     check_function,
     check_length,
     current_graph,
-    symbolic_graph,
+    graph_to_join,
+    run_body,
 )
 from minigrad.control_flow.tracing import Traced, argument_names
 from minigrad.core.bind import tensor_of
@@ -161,8 +162,9 @@ def _while_eagerly(
             return [], answer.graph
         if not answer:
             break
-        made = carried.fitted(carried.next(body(*pack(tensors))))
-        graph = symbolic_graph(made)
+        result, acted = run_body(runs, body, *pack(tensors))
+        made = carried.fitted(carried.next(result))
+        graph = graph_to_join("while_loop", made, runs, acted)
         if graph is not None:
             return [], graph
         carried.check_unchanged(tensors, made)
@@ -255,9 +257,10 @@ def fori_loop(
     if graph is None:
         tensors = carried.tensors
         for i in range(first, last):
-            result = body(tensor_of(i, start.dtype), unflatten(init, tensors))
+            value = unflatten(init, tensors)
+            result, acted = run_body(i - first, body, tensor_of(i, start.dtype), value)
             made = carried.fitted(carried.leaves(result))
-            graph = symbolic_graph(made)
+            graph = graph_to_join("fori_loop", made, i - first, acted)
             if graph is not None:
                 break
             carried.check_unchanged(tensors, made)

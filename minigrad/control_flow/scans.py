@@ -13,7 +13,8 @@ from minigrad.control_flow.carried import (
     check_function,
     check_length,
     current_graph,
-    symbolic_graph,
+    graph_to_join,
+    run_body,
 )
 from minigrad.control_flow.tracing import Traced, argument_names
 from minigrad.core.bind import tensor_of
@@ -156,12 +157,14 @@ def _eagerly(
         return _without_runs(function, carried, xs, slices), None
     # Taken apart at once: a gradient for each slice alone would be as large as the whole.
     columns = [unstack(x, axis=0) for x in slices]
-    tensors, collected, ys = carried.tensors, [], None
+    tensors, ys = carried.tensors, None
+    collected: list[list[Any]] = []
     for k in reversed(range(runs)) if reverse else range(runs):
         x = None if xs is None else unflatten(xs, [column[k] for column in columns])
-        result, ys = _call(function, unflatten(carried.nest, tensors), x)
+        carry = unflatten(carried.nest, tensors)
+        (result, ys), acted = run_body(len(collected), _call, function, carry, x)
         made = carried.fitted(carried.leaves(result))
-        graph = symbolic_graph([made, ys])
+        graph = graph_to_join("scan", [made, ys], len(collected), acted)
         if graph is not None:
             return None, graph
         carried.check_unchanged(tensors, made)
