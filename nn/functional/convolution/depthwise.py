@@ -7,26 +7,22 @@ import numpy as np
 from minigrad.core.bind import tensor_of
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
-from minigrad.core.tensor import Array, Tensor, TensorLike
+from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ShapeError
 from minigrad.nn.functional.convolution.functions import convolve
+from minigrad.nn.functional.convolution.samples import normal
 from minigrad.nn.functional.windows import IntOrInts, PaddingLike
 from minigrad.shapes import compatible, show
 
 __all__ = ["depthwise_conv2d", "separable_conv2d"]
 
 
-def _numbers(rng: np.random.Generator, *shape: int) -> Array:
-    made: Array = rng.normal(size=shape)
-    return made
-
-
 @primitive(
     "DepthwiseConv2D",
     samples=lambda rng: [
-        Sample(_numbers(rng, 1, 2, 3, 2), _numbers(rng, 2, 2, 2, 2), _numbers(rng, 4)),
+        Sample(normal(rng, 1, 2, 3, 2), normal(rng, 2, 2, 2, 2), normal(rng, 4)),
         Sample(
-            *(_numbers(rng, 1, 2, 3, 3), _numbers(rng, 2, 2, 2, 1)),
+            *(normal(rng, 1, 2, 3, 3), normal(rng, 2, 2, 2, 1)),
             stride=2,
             padding="SAME",
             data_format="NCHW",
@@ -82,11 +78,11 @@ def depthwise_conv2d(
     "SeparableConv2D",
     samples=lambda rng: [
         Sample(
-            *(_numbers(rng, 1, 2, 3, 2), _numbers(rng, 2, 2, 2, 2)),
-            *(_numbers(rng, 1, 1, 4, 2), _numbers(rng, 2)),
+            *(normal(rng, 1, 2, 3, 2), normal(rng, 2, 2, 2, 2)),
+            *(normal(rng, 1, 1, 4, 2), normal(rng, 2)),
         ),
         Sample(
-            *(_numbers(rng, 1, 2, 3, 2), _numbers(rng, 2, 2, 2, 1), _numbers(rng, 1, 1, 2, 3)),
+            *(normal(rng, 1, 2, 3, 2), normal(rng, 2, 2, 2, 1), normal(rng, 1, 1, 2, 3)),
             padding="SAME",
             data_format="NCHW",
         ),

@@ -9,9 +9,10 @@ import numpy as np
 from minigrad.core.bind import bind, tensor_of
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
-from minigrad.core.tensor import Array, Tensor, TensorLike
+from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError
 from minigrad.nn.functional.convolution.primitives import convolution
+from minigrad.nn.functional.convolution.samples import normal
 from minigrad.nn.functional.windows import (
     IntOrInts,
     PaddingLike,
@@ -58,16 +59,11 @@ def convolve(
     return add_bias(y, bias, data_format)
 
 
-def _numbers(rng: np.random.Generator, *shape: int) -> Array:
-    made: Array = rng.normal(size=shape)
-    return made
-
-
 @primitive(
     "Conv1D",
     samples=lambda rng: [
-        Sample(_numbers(rng, 2, 4, 2), _numbers(rng, 2, 2, 2), _numbers(rng, 2), stride=2),
-        Sample(_numbers(rng, 1, 2, 4), _numbers(rng, 2, 2, 1), data_format="NCW", padding="SAME"),
+        Sample(normal(rng, 2, 4, 2), normal(rng, 2, 2, 2), normal(rng, 2), stride=2),
+        Sample(normal(rng, 1, 2, 4), normal(rng, 2, 2, 1), data_format="NCW", padding="SAME"),
     ],
     errors=[
         Fails(ShapeError, "must have rank 3", np.ones((1, 3, 3, 1)), np.ones((2, 1, 1))),
@@ -118,10 +114,10 @@ def conv1d(
 @primitive(
     "Conv2D",
     samples=lambda rng: [
-        Sample(_numbers(rng, 1, 3, 3, 2), _numbers(rng, 2, 2, 2, 2), _numbers(rng, 2)),
+        Sample(normal(rng, 1, 3, 3, 2), normal(rng, 2, 2, 2, 2), normal(rng, 2)),
         Sample(
-            *(_numbers(rng, 2, 2, 2, 3), _numbers(rng, 2, 2, 1, 2)),
-            bias=_numbers(rng, 2),
+            *(normal(rng, 2, 2, 2, 3), normal(rng, 2, 2, 1, 2)),
+            bias=normal(rng, 2),
             groups=2,
             padding=[1, (0, 1)],
             data_format="NCHW",
@@ -231,9 +227,9 @@ def conv2d(
 @primitive(
     "Conv3D",
     samples=lambda rng: [
-        Sample(_numbers(rng, 1, 2, 3, 2, 1), _numbers(rng, 2, 2, 1, 1, 2), _numbers(rng, 2)),
+        Sample(normal(rng, 1, 2, 3, 2, 1), normal(rng, 2, 2, 1, 1, 2), normal(rng, 2)),
         Sample(
-            *(_numbers(rng, 1, 2, 3, 1, 2), _numbers(rng, 2, 1, 2, 2, 1)),
+            *(normal(rng, 1, 2, 3, 1, 2), normal(rng, 2, 1, 2, 2, 1)),
             stride=(2, 1, 1),
             dilation=(2, 1, 1),
             data_format="NCDHW",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from minigrad.nn.functional.windows import Ints
 __all__: list[str] = []
 
 
-def samples(rng: np.random.Generator) -> list[Sample]:
-    def numbers(*shape: int) -> Array:
-        made: Array = rng.normal(size=shape)
-        return made
+def normal(rng: np.random.Generator, *shape: int) -> Array:
+    """Normal numbers of a shape."""
+    made: Array = rng.normal(size=shape)
+    return made
 
+
+def samples(rng: np.random.Generator) -> list[Sample]:
+    numbers = functools.partial(normal, rng)
     wide = {"data_format": "NWC"}
     return [
         Sample(numbers(1, 3, 4, 2), numbers(2, 2, 2, 2)),
@@ -52,10 +56,7 @@ ERRORS = [
 
 
 def transposed_samples(rng: np.random.Generator) -> list[Sample]:
-    def numbers(*shape: int) -> Array:
-        made: Array = rng.normal(size=shape)
-        return made
-
+    numbers = functools.partial(normal, rng)
     wide = {"data_format": "NWC"}
     like = np.zeros((1, 6, 2))
     return [

@@ -8,10 +8,11 @@ import numpy as np
 
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
-from minigrad.core.tensor import Array, Tensor, TensorLike
+from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn.functional.convolution.functions import add_bias
 from minigrad.nn.functional.convolution.primitives import convolution_transpose
+from minigrad.nn.functional.convolution.samples import normal
 from minigrad.nn.functional.windows import (
     IntOrInts,
     PaddingLike,
@@ -33,17 +34,12 @@ def _transpose(
     return add_bias(y, bias, geometry.data_format)
 
 
-def _numbers(rng: np.random.Generator, *shape: int) -> Array:
-    made: Array = rng.normal(size=shape)
-    return made
-
-
 @primitive(
     "Conv1DTranspose",
     samples=lambda rng: [
-        Sample(_numbers(rng, 1, 2, 2), _numbers(rng, 2, 1, 2), _numbers(rng, 1), stride=2),
+        Sample(normal(rng, 1, 2, 2), normal(rng, 2, 1, 2), normal(rng, 1), stride=2),
         Sample(
-            *(_numbers(rng, 1, 4, 2), _numbers(rng, 3, 1, 4)),
+            *(normal(rng, 1, 4, 2), normal(rng, 3, 1, 4)),
             groups=2,
             stride=2,
             padding=1,
@@ -108,9 +104,9 @@ def conv1d_transpose(
 @primitive(
     "Conv2DTranspose",
     samples=lambda rng: [
-        Sample(_numbers(rng, 1, 2, 2, 1), _numbers(rng, 2, 2, 2, 1), _numbers(rng, 2), stride=2),
+        Sample(normal(rng, 1, 2, 2, 1), normal(rng, 2, 2, 2, 1), normal(rng, 2), stride=2),
         Sample(
-            *(_numbers(rng, 1, 2, 1, 2), _numbers(rng, 3, 2, 1, 2)),
+            *(normal(rng, 1, 2, 1, 2), normal(rng, 3, 2, 1, 2)),
             stride=(1, 2),
             padding="SAME",
             output_shape=np.array([1, 1, 1, 3]),
@@ -203,9 +199,9 @@ def conv2d_transpose(
 @primitive(
     "Conv3DTranspose",
     samples=lambda rng: [
-        Sample(_numbers(rng, 1, 1, 2, 1, 1), _numbers(rng, 2, 2, 1, 2, 1), _numbers(rng, 2)),
+        Sample(normal(rng, 1, 1, 2, 1, 1), normal(rng, 2, 2, 1, 2, 1), normal(rng, 2)),
         Sample(
-            *(_numbers(rng, 1, 1, 1, 2, 1), _numbers(rng, 1, 2, 2, 1, 1)),
+            *(normal(rng, 1, 1, 1, 2, 1), normal(rng, 1, 2, 2, 1, 1)),
             dilation=2,
             stride=(1, 2, 1),
             data_format="NCDHW",

@@ -14,7 +14,7 @@ from minigrad.nn.functional.arguments import along_axis, fraction
 from minigrad.nn.functional.losses.labels import class_numbers, probabilities
 from minigrad.nn.functional.losses.reducing import (
     Reduction,
-    fitted,
+    fitted_mask,
     multiply_no_nan,
     paired,
     reduced_losses,
@@ -59,7 +59,7 @@ def _entropies(
         at = normalize_axis(axis, len(scores.shape))
         rest = scores.shape[:at] + scores.shape[at + 1 :]
     targets = tensor_of(labels)
-    keep = None if mask is None else not_equal(fitted(what, mask, rest), 0)
+    keep = None if mask is None else not_equal(fitted_mask(what, mask, rest), 0)
     if targets.dtype.is_integer:
         if ignore_index is not None:
             counts = not_equal(targets, ignore_index)
@@ -106,7 +106,7 @@ def _entropies(
 
 
 def _as(what: str, mask: TensorLike, like: Tensor) -> Tensor:
-    return astype(fitted(what, mask, like.shape), like.dtype)
+    return astype(fitted_mask(what, mask, like.shape), like.dtype)
 
 
 def _class_weights(what: str, weight: TensorLike, log_p: Tensor, axis: int) -> Tensor:

@@ -134,7 +134,7 @@ def paired(
         left = same_shape(left, right)
     if mask is None:
         return left, right
-    keep = not_equal(fitted(what, mask, left.shape), 0)
+    keep = not_equal(fitted_mask(what, mask, left.shape), 0)
     return where(keep, left, 0), where(keep, right, filler)
 
 
@@ -191,7 +191,7 @@ def _broadcasts(shape: Shape, to: Shape) -> bool:
         return False
 
 
-def fitted(what: str, mask: TensorLike, full: Shape) -> Tensor:
+def fitted_mask(what: str, mask: TensorLike, full: Shape) -> Tensor:
     """A mask with axes of size 1 behind its own, so that these are the first of the losses'.
 
     Raises:
@@ -217,7 +217,7 @@ def fitted(what: str, mask: TensorLike, full: Shape) -> Tensor:
 
 def aligned(what: str, mask: TensorLike, losses: Tensor) -> Tensor:
     """A mask, broadcast to the shape of the losses, its axes being the first of theirs."""
-    return broadcast_like(fitted(what, mask, losses.shape), losses)
+    return broadcast_like(fitted_mask(what, mask, losses.shape), losses)
 
 
 def reduced_losses(
@@ -234,7 +234,7 @@ def reduced_losses(
         what: names the loss in messages.
         losses: one loss an example, or an element.
         reduction: "mean" divides by the sum of the weights, and is 0 where that is 0.
-        mask: bools or weights, see `fitted`.
+        mask: bools or weights, see `fitted_mask`.
         scale: weights that the losses were multiplied by already; they count in the mean.
     """
     check_reduction(what, reduction)
