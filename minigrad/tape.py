@@ -62,7 +62,6 @@ class GradientTape:
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self._recorder: Recorder | None = Recorder(watch_accessed_variables, keep=persistent)
         self._persistent = persistent
-        self._watch_variables = watch_accessed_variables
         self._token: Token[State] | None = None
         self._state: State | None = None
 
