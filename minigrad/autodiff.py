@@ -115,6 +115,8 @@ def _outwards(seeds: list[tuple[Tensor, Gradient]], sources: list[Any]) -> dict[
     same: it is a value of one run of the body.
     """
     around = levels([t for t, _ in seeds if isinstance(t, SymbolicTensor)])
+    if len(around) == 1:
+        return backward(around[0].nodes, seeds, sources)
     live = dependents(around, sources)
     found: dict[Any, Gradient] = {}
     for nodes, captured in around:

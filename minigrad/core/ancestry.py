@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from minigrad.core.body import Body
 from minigrad.core.graph import Graph
-from minigrad.core.operation import Operation, SymbolicTensor
+from minigrad.core.operation import Operation, SymbolicTensor, computed_from
 
 
 class Level(NamedTuple):
@@ -27,10 +27,11 @@ def levels(targets: Sequence[SymbolicTensor]) -> list[Level]:
     made: list[Level] = []
     graph: Graph | None = targets[0].graph if targets else None
     while graph is not None:
-        nodes = _within(targets)
-        inputs = {op.outputs[0] for op in nodes if op.type == "Placeholder"}
-        outside = graph.outside() if isinstance(graph, Body) else {}
-        captured = {t: source for source, t in outside.items() if t in inputs}
+        nodes = computed_from([t.op for t in targets])
+        captured: dict[SymbolicTensor, SymbolicTensor] = {}
+        if isinstance(graph, Body):
+            here = set(nodes)
+            captured = {t: source for source, t in graph.outside().items() if t.op in here}
         made.append(Level(nodes, captured))
         targets, graph = list(captured.values()), graph.outer
     return made
@@ -50,18 +51,3 @@ def dependents(found: Sequence[Level], sources: Iterable[Any]) -> set[Any]:
             if any(t in live for t in op.inputs):
                 live.update(op.outputs)
     return live
-
-
-def _within(targets: Sequence[SymbolicTensor]) -> list[Operation]:
-    """The operations of their own graph that tensors are computed from, in creation order."""
-    seen: set[Operation] = set()
-    stack = [t.op for t in targets]
-    while stack:
-        op = stack.pop()
-        if op in seen:
-            continue
-        seen.add(op)
-        for t in op.inputs:
-            if t is not None and t.op not in seen:
-                stack.append(t.op)
-    return sorted(seen, key=lambda op: op.index)
