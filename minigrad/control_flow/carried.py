@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.control_flow.loop import loop, misfit
+from minigrad.control_flow.loop import loop, misfit, name_of
 from minigrad.control_flow.tracing import Traced, check_structure
 from minigrad.core.bind import tensor_of
 from minigrad.core.body import fits
@@ -95,8 +95,7 @@ class Carried:
         tensors = traced.tensors(dtypes, [*leaves, *results])
         for i, (t, spec) in enumerate(zip(tensors, self.specs, strict=False)):
             if not fits(t.spec, spec):
-                name = traced.body.arguments[i].op.name.rpartition("/")[2]
-                raise misfit(i, name, spec, t.spec)
+                raise misfit(i, name_of(traced.body.arguments[i]), spec, t.spec)
         traced.body.close(tensors)
 
 

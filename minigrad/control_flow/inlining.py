@@ -8,7 +8,7 @@ from typing import Any, cast
 from minigrad.core.bind import apply, replayed, tensor_of
 from minigrad.core.body import Body
 from minigrad.core.context import STATE, changed
-from minigrad.core.operation import Operation, SymbolicTensor
+from minigrad.core.operation import Operation, SymbolicTensor, computed_from
 from minigrad.core.tensor import Tensor
 from minigrad.errors import GraphError
 
@@ -52,7 +52,8 @@ def compute(
     targets: Sequence[Operation] = (),
 ) -> None:
     """Enter into `values` what stands for the wanted tensors, and for all that they need."""
-    for op in _steps(body, values, wanted, targets):
+    begin = [*[t.op for t in wanted if t not in values], *targets]
+    for op in computed_from(begin, known=values):
         if op.type == "Placeholder":
             values[op.outputs[0]] = _from_outside(body, op.outputs[0])
             continue
@@ -70,21 +71,6 @@ def compute(
             else:
                 made = apply(op.primitive, inputs, attrs, name=op.name.rpartition("/")[2])
         values.update(zip(op.outputs, (made,) if isinstance(made, Tensor) else made, strict=True))
-
-
-def _steps(
-    body: Body, values: Values, wanted: Sequence[SymbolicTensor], targets: Sequence[Operation]
-) -> list[Operation]:
-    """The operations that some tensors and targets need beyond `values`, in creation order."""
-    seen: set[Operation] = {t.op for t in wanted if t not in values}.union(targets)
-    stack = list(seen)
-    while stack:
-        op = stack.pop()
-        for t in op.inputs:
-            if t is not None and t not in values and t.op not in seen:
-                seen.add(t.op)
-                stack.append(t.op)
-    return sorted(seen, key=lambda op: op.index)
 
 
 def _from_outside(body: Body, tensor: SymbolicTensor) -> Tensor:

@@ -148,7 +148,7 @@ def _(*inputs: Spec, **attrs: Any) -> tuple[Spec, ...]:
     arguments = layout.body.arguments
     for i, (spec, argument) in enumerate(zip(given.carries, arguments, strict=False)):
         if not fits(spec, argument.spec):
-            raise misfit(i, _name(argument), argument.spec, spec)
+            raise misfit(i, name_of(argument), argument.spec, spec)
     count = _static_count(layout, given)
     known = None if count is None else np.asarray(count, np.int64)
     made = [Spec(t.spec.shape, t.spec.dtype) for t in arguments[: len(layout.carries)]]
@@ -176,7 +176,8 @@ def misfit(i: int, name: str | None, declared: Spec, got: Spec) -> MinigradError
     )
 
 
-def _name(argument: SymbolicTensor) -> str:
+def name_of(argument: SymbolicTensor) -> str:
+    """What a function calls its argument."""
     return argument.op.name.rpartition("/")[2]
 
 
@@ -244,6 +245,8 @@ class _Runs:
         # Of what the body computes, only what is carried on or read by somebody.
         outputs = (*body.outputs[: self.split], *[sources[i] for i in fetched])
         self.step = self.runner.prepared(body, outputs)
+        cond = layout.cond
+        self.ask = None if cond is None else self.runner.prepared(cond, cond.outputs)
 
     def outputs(self) -> tuple[Array, ...]:
         """The outputs of the node; those that nobody reads are empty."""
@@ -270,7 +273,7 @@ class _Runs:
         carries, runs = given.carries, 0
         try:
             for position in _positions(count, layout.reverse):
-                if layout.cond is not None and not self._goes_on(carries):
+                if not self._goes_on(carries):
                     break
                 for j, history in self.remembered:
                     history.add(carries[j])
@@ -291,9 +294,10 @@ class _Runs:
 
     def _goes_on(self, carries: Sequence[Array]) -> bool:
         """What the condition says."""
-        cond = self.layout.cond
+        if self.ask is None:
+            return True
         asked = self._refreshed(self.given.asked, self.layout.asked_refreshed)
-        (answer,) = self.runner.call(cond, [*carries, *asked], cond.outputs)  # type: ignore[union-attr]
+        (answer,) = self.ask([*carries, *asked])
         return bool(answer)
 
     def _refreshed(self, captured: list[Array], places: list[tuple[int, Cell]]) -> list[Array]:
@@ -313,7 +317,7 @@ class _Runs:
             if after[j].shape != before[j].shape and not may_change:
                 argument = self.layout.body.arguments[j]
                 specs = [Spec(x.shape, argument.dtype) for x in (before[j], after[j])]
-                raise misfit(j, _name(argument), *specs)
+                raise misfit(j, name_of(argument), *specs)
 
 
 def _specs_without_runs(layout: Layout, given: Inputs) -> list[Spec]:

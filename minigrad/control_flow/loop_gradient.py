@@ -15,7 +15,7 @@ from typing import Any
 
 from minigrad.autodiff import backward, dense
 from minigrad.control_flow.inlining import inline
-from minigrad.control_flow.loop import loop
+from minigrad.control_flow.loop import loop, name_of
 from minigrad.control_flow.loop_layout import Inputs, Layout, Outputs
 from minigrad.core.body import Body
 from minigrad.core.context import STATE
@@ -31,10 +31,6 @@ from minigrad.ops.joining import concat
 from minigrad.ops.manipulation import reshape
 from minigrad.ops.shaping import shape, zeros_like
 from minigrad.shapes import Spec
-
-
-def _name(tensor: SymbolicTensor) -> str:
-    return tensor.op.name.rpartition("/")[2]
 
 
 def flowing(body: Body, live: set[SymbolicTensor]) -> set[SymbolicTensor]:
@@ -55,6 +51,7 @@ class _Backward:
 
     def __init__(self, c: Ctx) -> None:
         self.layout = layout = Layout(**vars(c.attrs))
+        self.input_count = len(c.inputs)
         self.inputs: Inputs = layout.split(c.inputs)
         self.outputs: Outputs = layout.outputs(c.outputs)
         self.upstream: Outputs = layout.outputs(c.grads)
@@ -140,13 +137,13 @@ class _Backward:
         """
         forward, layout, split = self.forward, self.layout, self.split
         history = [
-            self.slice(t.spec, _name(t), tensors, ragged)
+            self.slice(t.spec, name_of(t), tensors, ragged)
             for t, tensors, ragged in zip(
                 forward.arguments, self.outputs.histories, layout.carries, strict=False
             )
         ]
         sliced = [
-            self.slice(t.spec, _name(t), tensors, ragged)
+            self.slice(t.spec, name_of(t), tensors, ragged)
             for t, tensors, ragged in zip(
                 forward.arguments[split:], self.inputs.slices, layout.slices, strict=True
             )
@@ -250,7 +247,7 @@ class _Backward:
             **new,
         )
         outputs = Layout(**new).outputs(made)
-        gradients = self.layout.split([None] * self._input_count())
+        gradients = self.layout.split([None] * self.input_count)
         for j, g in zip(self.live, outputs.carries, strict=False):
             if self.needs.carries[j]:
                 gradients.carries[j] = g
@@ -266,15 +263,7 @@ class _Backward:
             gradients.captured[k] = IndexedSlices(
                 reshape(values, row), reshape(indices, (-1,)), like
             )
-        limit = [None] if layout.limited else []
-        flat = [g for group in gradients.slices for g in group]
-        return [*limit, *gradients.carries, *flat, *gradients.asked, *gradients.captured]
-
-    def _input_count(self) -> int:
-        slices = sum(len(group) for group in self.inputs.slices)
-        limit = 1 if self.layout.limited else 0
-        rest = len(self.inputs.asked) + len(self.inputs.captured)
-        return limit + len(self.inputs.carries) + slices + rest
+        return gradients.flat(layout.limited)
 
 
 @loop.gradient(saves=("inputs", "outputs"))

@@ -130,6 +130,12 @@ class Inputs:
     asked: list[Any]
     captured: list[Any]
 
+    def flat(self, limited: bool) -> list[Any]:
+        """All, in order; the limit first if there is one."""
+        slices = [t for group in self.slices for t in group]
+        rest = [*self.carries, *slices, *self.asked, *self.captured]
+        return [self.limit, *rest] if limited else rest
+
 
 @dataclass
 class Outputs:

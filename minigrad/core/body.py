@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from minigrad.core.context import STATE, changed
 from minigrad.core.graph import Graph
-from minigrad.core.operation import Operation, SymbolicTensor
+from minigrad.core.operation import Operation, SymbolicTensor, computed_from
 from minigrad.core.registry import primitive_of
 from minigrad.core.rules import STRENGTH
 from minigrad.core.state import Cell, StateUser, cells_of, state_users, written_cells
@@ -203,26 +203,11 @@ class Body(Graph, StateUser):
 
     def needed(self) -> list[Operation]:
         """The operations that the outputs and targets need, in creation order."""
-        return self._ancestors([*[t.op for t in self.outputs], *self.targets])
+        return computed_from([*[t.op for t in self.outputs], *self.targets], control=True)
 
     def computing(self) -> list[Operation]:
         """The operations that the outputs are computed from, in creation order."""
-        return self._ancestors([t.op for t in self.outputs], control=False)
-
-    def _ancestors(
-        self, operations: Sequence[Operation], *, control: bool = True
-    ) -> list[Operation]:
-        """Some operations, and all that they need or wait for, in creation order."""
-        seen = set(operations)
-        stack = list(seen)
-        while stack:
-            op = stack.pop()
-            waits = op.control_inputs if control else ()
-            for before in (*[t.op for t in op.inputs if t is not None], *waits):
-                if before not in seen:
-                    seen.add(before)
-                    stack.append(before)
-        return sorted(seen, key=lambda op: op.index)
+        return computed_from([t.op for t in self.outputs])
 
     # -- what differs from other graphs ----------------------------------------------------
 
@@ -276,7 +261,7 @@ class Body(Graph, StateUser):
 
     def _is_written_before(self, variable: Variable, control: Sequence[Operation]) -> bool:
         """Whether this body assigns a variable before some control dependencies are met."""
-        for op in self._ancestors([op for op in control if op.graph is self]):
+        for op in computed_from([op for op in control if op.graph is self], control=True):
             if variable.cell in written_cells(op.primitive.effect, op.attrs):
                 return True
         return False
@@ -350,7 +335,7 @@ def _variable_behind(tensor: SymbolicTensor) -> Variable | None:
 
 def bodies_of(attrs: dict[str, Any]) -> list[Body]:
     """The bodies among the attributes of an operation."""
-    return [u for value in attrs.values() for u in state_users(value) if isinstance(u, Body)]
+    return [user for user in state_users(attrs) if isinstance(user, Body)]
 
 
 def _pass_on(gradient: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -72,8 +73,7 @@ class Operation:
     @property
     def bodies(self) -> tuple[Graph, ...]:
         """The bodies of a branch or loop, for a look inside: ``mg.render(op.bodies[0], path)``."""
-        users = [user for value in self.attrs.values() for user in state_users(value)]
-        return cast("tuple[Graph, ...]", tuple(users))
+        return cast("tuple[Graph, ...]", tuple(state_users(self.attrs)))
 
     @property
     def visible_outputs(self) -> tuple[SymbolicTensor, ...]:
@@ -204,3 +204,32 @@ class SymbolicTensor(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SymbolicTensor:
         return self
+
+
+def computed_from(
+    operations: Iterable[Operation],
+    known: Collection[SymbolicTensor] = frozenset(),
+    *,
+    control: bool = False,
+) -> list[Operation]:
+    """Some operations, and all of their graph that they are computed from, in creation order.
+
+    Args:
+        operations: where to begin.
+        known: a set or dictionary of tensors that have their values already.
+        control: whether the operations that one waits for count too.
+    """
+    seen = set(operations)
+    stack = list(seen)
+    while stack:
+        op = stack.pop()
+        for t in op.inputs:
+            if t is not None and t.op not in seen and t not in known:
+                seen.add(t.op)
+                stack.append(t.op)
+        if control:
+            for before in op.control_inputs:
+                if before not in seen:
+                    seen.add(before)
+                    stack.append(before)
+    return sorted(seen, key=lambda op: op.index)

@@ -153,7 +153,7 @@ class Primitive(Generic[P, R]):
         """What a call with these attributes does; of one with bodies, the most that they do."""
         if not self.has_bodies:
             return self.effect
-        found = {user.effect for value in attrs.values() for user in state_users(value)}
+        found = {user.effect for user in state_users(attrs)}
         return max(found, key=STRENGTH.index, default="pure")
 
     # -- the parts of a definition ---------------------------------------------------------

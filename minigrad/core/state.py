@@ -166,36 +166,26 @@ def write_all(slots: Sequence[Slot], values: Sequence[Any]) -> None:
 
 def cells_of(attrs: dict[str, Any]) -> list[Cell]:
     """The cells that an op with these attributes reads or writes."""
-    found: list[Cell] = []
-    for value in attrs.values():
-        if isinstance(value, StateOwner):
-            found.append(value.cell)
-        else:
-            for user in state_users(value):
-                found.extend(user.cells)
-    return found
+    return [*_own_cells(attrs), *[cell for user in state_users(attrs) for cell in user.cells]]
 
 
 def written_cells(effect: str, attrs: dict[str, Any]) -> list[Cell]:
     """The cells that an op with this effect and these attributes writes."""
-    found: list[Cell] = []
+    own = _own_cells(attrs) if effect in ("write", "draw") else []
+    return [*own, *[cell for user in state_users(attrs) for cell in user.written]]
+
+
+def _own_cells(attrs: dict[str, Any]) -> list[Cell]:
+    return [value.cell for value in attrs.values() if isinstance(value, StateOwner)]
+
+
+def state_users(attrs: dict[str, Any]) -> list[StateUser]:
+    """The bodies among an op's attributes, also those in tuples."""
+    found: list[StateUser] = []
     for value in attrs.values():
-        if isinstance(value, StateOwner):
-            if effect in ("write", "draw"):
-                found.append(value.cell)
-        else:
-            for user in state_users(value):
-                found.extend(user.written)
+        parts = value if type(value) is tuple else (value,)
+        found += [part for part in parts if isinstance(part, StateUser)]
     return found
-
-
-def state_users(value: Any) -> tuple[StateUser, ...]:
-    """The bodies that an attribute is, or a tuple of them holds."""
-    if isinstance(value, StateUser):
-        return (value,)
-    if type(value) is tuple:
-        return tuple([part for part in value if isinstance(part, StateUser)])
-    return ()
 
 
 def eager_slots(attrs: dict[str, Any], name: str) -> list[Slot]:

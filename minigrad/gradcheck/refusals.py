@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from minigrad.control_flow.case import taken
-from minigrad.core.body import Body
+from minigrad.core.body import bodies_of
 from minigrad.core.operation import Operation, SymbolicTensor
-from minigrad.core.state import state_users
 from minigrad.core.tensor import Array
 from minigrad.errors import FeedError, GradientError
 from minigrad.feeds import missing_feed
@@ -34,11 +32,11 @@ def check_bodies(op: Operation, index: Array | None = None) -> None:
         op: the branch or loop.
         index: which of several branches is taken, where that is known; the others may do anything.
     """
-    bodies = [body for value in op.attrs.values() for body in state_users(value)]
+    bodies = bodies_of(op.attrs)
     if op.type == "Case" and index is not None:
         bodies = [bodies[taken(index, len(bodies))]]
     for body in bodies:
-        for inner in cast(Body, body).computing():
+        for inner in body.computing():
             if inner.primitive.has_bodies:
                 check_bodies(inner)
             elif inner.effect in ("draw", "write", "host"):

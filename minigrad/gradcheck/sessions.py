@@ -17,7 +17,7 @@ from minigrad.core.bind import tensor_of
 from minigrad.core.current_graph import control_dependencies, name_scope
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.graph import Graph
-from minigrad.core.operation import Operation, SymbolicTensor
+from minigrad.core.operation import Operation, SymbolicTensor, computed_from
 from minigrad.core.state import Transaction, cells_of
 from minigrad.core.tensor import Array, Tensor
 from minigrad.core.variable import Variable
@@ -186,32 +186,14 @@ def _step(op: Operation, make_rule: Any) -> Step:
 # -- what is needed ---------------------------------------------------------------------------
 
 
-def _walk(
-    targets: Iterable[SymbolicTensor],
-    fed: Any,
-    more: Callable[[Operation], Iterable[Operation]] | None = None,
-) -> list[Operation]:
-    """The operations that `targets` are computed from, in creation order; fed tensors end it."""
-    seen: set[Operation] = {t.op for t in targets if t not in fed}
-    stack = list(seen)
-    while stack:
-        op = stack.pop()
-        before = [t.op for t in op.inputs if t is not None and t not in fed]
-        for other in (*before, *(more(op) if more else ())):
-            if other not in seen:
-                seen.add(other)
-                stack.append(other)
-    return sorted(seen, key=lambda op: op.index)
-
-
 def _needed(targets: Iterable[SymbolicTensor], fed: Any) -> list[Operation]:
     """What the targets are computed from."""
-    return _walk(targets, fed)
+    return computed_from([t.op for t in targets if t not in fed], fed)
 
 
 def _ancestors(targets: Iterable[SymbolicTensor], fed: Any) -> list[Operation]:
     """What the targets are computed from or wait for."""
-    return _walk(targets, fed, lambda op: op.control_inputs)
+    return computed_from([t.op for t in targets if t not in fed], fed, control=True)
 
 
 def _with_writes(needed: list[Operation], ancestors: list[Operation], fed: Any) -> list[Operation]:
