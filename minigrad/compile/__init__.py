@@ -1,0 +1,1 @@
+"""From a graph to a plan: lowered, rewritten, fused, laid out in memory, and run."""

@@ -1,0 +1,1 @@
+"""Native code for plans, by LLVM. Imported only when a plan is compiled."""
