@@ -92,6 +92,9 @@ class Primitive(Generic[P, R]):
         self.compute: Callable[..., Any] | None = None
         self.shape_rule: Callable[..., Any] | None = None
         self.gradient_rule: Callable[[Ctx], Grads] | None = None
+        #: How plans compute it: one element of an elementwise op, or an op in simpler terms.
+        self.scalar_form: Callable[..., Any] | None = None
+        self.lowering_form: Callable[..., Any] | None = None
         #: What a primitive with bodies does on concrete tensors, in ops.
         self.eager: Callable[..., Any] | None = None
         self.input_names: tuple[str, ...] = ()
@@ -236,6 +239,28 @@ class Primitive(Generic[P, R]):
         """
         self._once("eager form", self.eager)
         self.eager = function
+        return function
+
+    def scalar(self, function: F) -> F:
+        """Decorate how one element is computed in native code: ``def _(s, x, y, *, attrs): ...``.
+
+        For an elementwise primitive. `s` writes code (`minigrad.compile.native.scalars.Scalars`);
+        x and y are elements, of the dtype that the kernel would be given; the result is an
+        element of the output. Without it plans call the kernel.
+        """
+        self._once("scalar form", self.scalar_form)
+        self.scalar_form = function
+        return function
+
+    def lowering(self, function: F) -> F:
+        """Decorate what the op comes down to in a plan: ``def _(b, x, y, *, attrs): ...``.
+
+        `b` adds instructions (`minigrad.compile.lower.Builder`); x and y are operands, of known
+        shapes and dtypes; the result is an operand, or a tuple of them, or NotImplemented where
+        the kernel is to be called after all.
+        """
+        self._once("lowering", self.lowering_form)
+        self.lowering_form = function
         return function
 
     # -- what the engine asks --------------------------------------------------------------
