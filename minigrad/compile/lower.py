@@ -1,0 +1,125 @@
+"""From a graph's plan to a program: every shape known, every op brought to what it comes down to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.builder import Builder, NotPlanned
+from minigrad.compile.program import Operand, Program, Sizes
+from minigrad.core.operation import Operation, SymbolicTensor
+from minigrad.core.state import cells_of, written_cells
+from minigrad.core.tensor import Array
+from minigrad.errors import MinigradError
+from minigrad.executor.plan import Plan
+
+__all__ = ["NotPlanned", "lower"]
+
+#: Assignments of a whole variable, and the op that makes the new value from the old one.
+_ASSIGNMENTS = {"Assign": None, "AssignAdd": "Add", "AssignSub": "Sub"}
+
+
+def lower(
+    plan: Plan, feeds: Sequence[tuple[Sizes, np.dtype[Any]]], cells: Mapping[int, Array]
+) -> Program:
+    """The program of a plan for feeds of these shapes and dtypes.
+
+    Args:
+        plan: which part of the graph is run.
+        feeds: shape and dtype of each of the plan's feeds.
+        cells: by cell key, an array like the variable's value at the start.
+
+    Raises:
+        NotPlanned: it cannot be made into one; the reason is its message.
+    """
+    try:
+        return _Lowering(plan, cells).run(feeds)
+    except MinigradError as error:
+        # The run itself will say so better, with the values at hand.
+        raise NotPlanned(str(error)) from error
+
+
+class _Lowering:
+    """The state of one lowering."""
+
+    def __init__(self, plan: Plan, cells: Mapping[int, Array]) -> None:
+        self.plan = plan
+        self.program = Program()
+        self.builder = Builder(self.program)
+        self.operands: dict[SymbolicTensor, Operand] = {}
+        self.given = cells
+        #: By cell key, what the run has assigned so far.
+        self.staged: dict[int, Operand] = {}
+        #: The cells that kernels called by name read or write, past this lowering.
+        self.opaque: set[int] = set()
+
+    def run(self, feeds: Sequence[tuple[Sizes, np.dtype[Any]]]) -> Program:
+        """Lower every step."""
+        plan, program, operands = self.plan, self.program, self.operands
+        for t, (shape, dtype) in zip(plan.feeds, feeds, strict=True):
+            operand = operands[t] = Operand(shape, dtype, label=t.name)
+            program.feeds.append(operand)
+        for t, array in plan.constants.items():
+            if t not in operands:
+                operands[t] = Operand(array.shape, array.dtype, constant=array, label=t.name)
+        fed = plan.fed
+        for op in plan.steps:
+            self.builder.operation = op
+            made = self._step(op)
+            for t, operand in zip(op.outputs, made, strict=True):
+                if t not in fed:
+                    operands[t] = operand
+                    if not operand.label or operand.producer is not None:
+                        operand.label = t.name
+        program.fetches = [operands[t] for t in plan.fetches]
+        program.writes = self.staged
+        if not self.opaque.isdisjoint(self.staged):
+            raise NotPlanned("a variable is assigned both as a whole and by a kernel of its own")
+        return program
+
+    def _step(self, op: Operation) -> tuple[Operand, ...]:
+        inputs = [None if t is None else self.operands[t] for t in op.inputs]
+        primitive, attrs = op.primitive, op.attrs
+        effect = primitive.effect
+        if effect == "pure":
+            return self.builder.apply(primitive, inputs, attrs)
+        if op.type == "VariableV2":
+            return (self._read(attrs["variable"], staged=op in self.plan.staged_reads),)
+        if op.type in _ASSIGNMENTS:
+            return (self._assign(op, inputs[0]),)
+        if not op.outputs and op.type == "NoOp":
+            return ()
+        self.opaque.update([cell.key for cell in cells_of(attrs)])
+        self.opaque.update([cell.key for cell in written_cells(effect, attrs)])
+        return self.builder.call(primitive, inputs, attrs)
+
+    def _read(self, variable: Any, *, staged: bool) -> Operand:
+        key = variable.cell.key
+        if staged and key in self.staged:
+            return self.staged[key]
+        if staged and key in self.opaque:
+            raise NotPlanned("a variable is read after a kernel of its own has assigned it")
+        found = self.program.cells.get(key)
+        if found is None:
+            value = self.given.get(key)
+            if value is None:
+                raise NotPlanned(f"variable {variable.name!r} has no value yet")
+            found = Operand(value.shape, value.dtype, label=variable.name)
+            self.program.cells[key] = found
+        return found
+
+    def _assign(self, op: Operation, value: Operand | None) -> Operand:
+        variable = op.attrs["variable"]
+        join = _ASSIGNMENTS[op.type]
+        assert value is not None
+        dtype = variable.dtype.dtype
+        if join is not None:
+            old = self._read(variable, staged=True)
+            value = self.builder.broadcast(self.builder.cast(value, dtype), old.shape)
+            value = self.builder.map(join, old, value)
+        elif value.dtype != dtype:
+            raise NotPlanned("a value of another dtype is assigned")
+        self.staged[variable.cell.key] = value
+        return value
