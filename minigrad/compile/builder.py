@@ -200,7 +200,7 @@ class Builder:
         attrs: dict[str, Any],
     ) -> tuple[Operand, ...]:
         """A pure primitive by the simplest means: folded, lowered, as a map, or as a call."""
-        if all([x is None or x.constant is not None for x in inputs]) or primitive.shape_only:
+        if all(x is None or x.constant is not None for x in inputs) or primitive.shape_only:
             folded = self._folded(primitive, inputs, attrs)
             if folded is not None:
                 return folded
@@ -217,7 +217,7 @@ class Builder:
         return self.call(primitive, inputs, attrs)
 
     def _native(self, inputs: Sequence[Operand | None]) -> bool:
-        return all([x is None or _has_native_type(x.dtype) for x in inputs])
+        return all(x is None or _has_native_type(x.dtype) for x in inputs)
 
     def _folded(
         self,
@@ -243,7 +243,7 @@ class Builder:
             # As small as the value, whatever the shape.
             value = {"ZerosLike": 0, "OnesLike": 1}[primitive.op]
             return tuple([self.full(shape, value, dtype) for shape, dtype in outs])
-        if any([math.prod(shape) > FOLDED_ELEMENTS for shape, _ in outs]):
+        if any(math.prod(shape) > FOLDED_ELEMENTS for shape, _ in outs):
             return None
         with np.errstate(all="ignore"):
             made = primitive.compute(np, *arrays, **attrs)
@@ -302,4 +302,4 @@ def _has_native_type(dtype: np.dtype[Any]) -> bool:
 
 
 def _all_one(shape: Sizes, start: int, stop: int) -> bool:
-    return all([n == 1 for n in shape[start:stop]])
+    return all(n == 1 for n in shape[start:stop])

@@ -1,4 +1,4 @@
-"""From a graph's plan to a program: every shape known, every op brought to what it comes down to."""
+"""From a graph's plan to a program: every shape known, every op in its simplest terms."""
 
 from __future__ import annotations
 
