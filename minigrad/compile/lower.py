@@ -75,6 +75,7 @@ class _Lowering:
                         operand.label = t.name
         program.fetches = [operands[t] for t in plan.fetches]
         program.writes = self.staged
+        program.staged_reads = plan.staged_reads
         if not self.opaque.isdisjoint(self.staged):
             raise NotPlanned("a variable is assigned both as a whole and by a kernel of its own")
         return program

@@ -18,7 +18,8 @@ Sizes: TypeAlias = tuple[int, ...]
 
 #: map: elements from elements of inputs that broadcast. reduce: elements joined over axes.
 #: product: matrix products. special: another native kernel. call: the primitive's kernel.
-Kind: TypeAlias = Literal["map", "reduce", "product", "special", "call"]
+#: check: nothing is made; if an element of its input is False, the run is repeated elsewhere.
+Kind: TypeAlias = Literal["map", "reduce", "product", "special", "call", "check"]
 
 
 class View(NamedTuple):
@@ -181,9 +182,10 @@ class Program:
         cells: by a variable's cell key, the operand that holds its value at the start.
         fetches: the operands whose values are wanted.
         writes: by cell key, the operand that is the variable's value after the run.
+        staged_reads: the nodes whose reads see what this run has assigned before.
     """
 
-    __slots__ = ("cells", "feeds", "fetches", "instructions", "writes")
+    __slots__ = ("cells", "feeds", "fetches", "instructions", "staged_reads", "writes")
 
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
@@ -191,6 +193,7 @@ class Program:
         self.cells: dict[int, Operand] = {}
         self.fetches: list[Operand] = []
         self.writes: dict[int, Operand] = {}
+        self.staged_reads: frozenset[Operation] = frozenset()
 
     @property
     def results(self) -> list[Operand]:

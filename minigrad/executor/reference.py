@@ -173,7 +173,7 @@ def _steps(
                 made = kernel(np, transaction, *inputs, **attrs)
         except Exception as error:
             if effect in ("host", "body") and not isinstance(error, MinigradError):
-                error.add_note(f"raised {_place(op)}")
+                error.add_note(f"raised {place(op)}")
                 raise
             raise node_error(op, inputs, error) from error
         if primitive.single:
@@ -196,10 +196,11 @@ def node_error(op: Operation, inputs: list[Array | None], error: Exception) -> M
             op.primitive.infer(specs, op.attrs)
         except MinigradError as better:
             error = better
-    return operation_error(error, f"{error}\n  {_place(op)}\n  {_inputs(op, inputs)}")
+    return operation_error(error, f"{error}\n  {place(op)}\n  {_inputs(op, inputs)}")
 
 
-def _place(op: Operation) -> str:
+def place(op: Operation) -> str:
+    """Which node it is, and the user's line that made it; for messages."""
     return f"in node {op.name!r} ({op.type}), made at {op.line_in_full}"
 
 
@@ -221,5 +222,5 @@ def _check_numerics(op: Operation, inputs: list[Array | None], outputs: list[Arr
             first = tuple(bad[0].tolist())
             raise NumericsError(
                 f"{t.name} has {nans} NaN and {len(bad) - nans} infinite elements of "
-                f"{value.size}, the first at index {first}\n  {_place(op)}\n  {_inputs(op, inputs)}"
+                f"{value.size}, the first at index {first}\n  {place(op)}\n  {_inputs(op, inputs)}"
             )
