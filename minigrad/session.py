@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
@@ -15,7 +14,7 @@ from minigrad.core.context import STATE, State
 from minigrad.core.current_graph import get_default_graph
 from minigrad.core.graph import Graph
 from minigrad.core.operation import SymbolicTensor
-from minigrad.core.state import EAGER, Cell, Slot, Store, Transaction, hold, write_all
+from minigrad.core.state import EAGER, Cell, Slot, Store, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 from minigrad.errors import (
@@ -31,6 +30,7 @@ from minigrad.feeds import convert_feeds, fed_tensors, feed_value, missing_feed
 from minigrad.fetches import Fetches
 from minigrad.nest import flatten, unflatten
 from minigrad.ops.state_ops import current
+from minigrad.running import Running
 
 __all__ = ["Session", "get_default_session"]
 
@@ -77,7 +77,7 @@ class Session:
         self.executor = executor
         self._way = reference.Way(executor == "reference", check_numerics)
         self._store = Store()
-        self._plans: dict[tuple[Any, ...], tuple[Plan, Any]] = {}
+        self._plans: dict[tuple[Any, ...], tuple[Running, Fetches]] = {}
         self._closed = False
         self._tokens: list[tuple[Token[State], Token[Session | None]]] = []
         self._seen_nodes = -1
@@ -148,8 +148,8 @@ class Session:
         """
         self._check_open()
         feeds = {} if feed_dict is None else convert_feeds(self.graph, feed_dict)
-        plan, leaves = self._plan(fetches, tuple(feeds))
-        results = self._run(plan, leaves, feeds)
+        running, leaves = self._plan(fetches, tuple(feeds))
+        results = self._run(running, leaves, list(feeds.values()))
         return results[0] if leaves.is_single else unflatten(fetches, results)
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
@@ -178,9 +178,9 @@ class Session:
             self._check_open()
             if compiled[0] != self.graph.effects_version:
                 compiled = (self.graph.effects_version, *self._plan(fetches, keys))
-            _, plan, leaves = compiled
-            feeds = {t: feed_value(t, v) for g, v in zip(groups, values, strict=True) for t in g}
-            results = self._run(plan, leaves, feeds)
+            _, running, leaves = compiled
+            arrays = [feed_value(t, v) for g, v in zip(groups, values, strict=True) for t in g]
+            results = self._run(running, leaves, arrays)
             return results[0] if leaves.is_single else unflatten(fetches, results)
 
         return call
@@ -215,7 +215,7 @@ class Session:
 
     # -- the parts of a run ----------------------------------------------------------------
 
-    def _plan(self, fetches: Any, feeds: tuple[SymbolicTensor, ...]) -> tuple[Plan, Fetches]:
+    def _plan(self, fetches: Any, feeds: tuple[SymbolicTensor, ...]) -> tuple[Running, Fetches]:
         """The plan for these fetches and feeds; made once."""
         graph = self.graph
         items = flatten(fetches)
@@ -231,7 +231,7 @@ class Session:
             with graph.lock:
                 leaves = Fetches(graph, items, single)
                 plan = Plan(graph, leaves.tensors, leaves.operations, feeds, leaves.variables)
-            found = self._plans[key] = (plan, leaves)
+            found = self._plans[key] = (Running(plan, self.slot, self._way), leaves)
             self._notice_growth()
         return found
 
@@ -257,36 +257,19 @@ class Session:
             raise GraphError(f"{cell.label} belongs to {cell.graph!r}, not to {self.graph!r}")
         return Slot(cell, self._store)
 
-    def _run(self, plan: Plan, leaves: Fetches, feeds: dict[SymbolicTensor, Array]) -> list[Any]:
+    def _run(self, running: Running, leaves: Fetches, arrays: list[Array]) -> list[Any]:
         """Run a plan as a transaction; the caller's own copies of the results."""
-        if plan.unfed is not None:
-            raise FeedError(missing_feed(plan.unfed))
-        slots = [self.slot(cell) for cell in plan.cells.values()]
-        if not plan.written:
-            transaction = Transaction(slots)
-            values = self._execute(plan, feeds, transaction)
-            self._check_unclosed()
-            return leaves.read(values, transaction)
-        guard = threading.Lock()
-        # Unlocking the guard releases everything held, and `with` cannot lose it to a signal.
-        with guard:
-            hold([self.slot(cell) for cell in plan.written.values()], guard)
-            transaction = Transaction(slots)
-            values = self._execute(plan, feeds, transaction)
+        unfed = running.plan.unfed
+        if unfed is not None:
+            raise FeedError(missing_feed(unfed))
+
+        def finish(values: list[Array], transaction: Transaction) -> list[Any]:
             results = leaves.read(values, transaction)
-            self._check_unclosed()
-            transaction.commit()
-        return results
+            if self._closed:
+                raise StateError("the session was closed during this run; nothing was assigned")
+            return results
 
-    def _check_unclosed(self) -> None:
-        """Called at the end of a run."""
-        if self._closed:
-            raise StateError("the session was closed during this run; nothing was assigned")
-
-    def _execute(
-        self, plan: Plan, feeds: dict[SymbolicTensor, Array], transaction: Transaction
-    ) -> list[Array]:
-        return reference.execute(plan, feeds, transaction, self._way)
+        return running(arrays, finish)
 
 
 def get_default_session() -> Session | None:

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.core import record as recording
 from minigrad.core.context import State
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
-from minigrad.core.state import Slot, Transaction, eager_slots, hold
+from minigrad.core.state import Places, Transaction, eager_slots
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.errors import (
     DTypeError,
@@ -77,14 +77,14 @@ def run_eager_effect(
     primitive: Primitive[..., Any], arrays: list[Array | None], attrs: dict[str, Any]
 ) -> Any:
     """Run a stateful kernel on the eager store, as a transaction of its own."""
-    slots: list[Slot] = eager_slots(attrs, primitive.name)
+    places = Places(eager_slots(attrs, primitive.name))
     kernel = cast(Any, primitive.compute)
     if primitive.effect == "read":
-        return kernel(np, Transaction(slots), *arrays, **attrs)
+        return kernel(np, Transaction(places), *arrays, **attrs)
     guard = threading.Lock()
     with guard:
-        hold(slots, guard)
-        transaction = Transaction(slots)
+        places.hold(guard)
+        transaction = Transaction(places)
         out = kernel(np, transaction, *arrays, **attrs)
         transaction.commit()
     return out

@@ -53,6 +53,16 @@ class StateUser:
     effect: Effect = "pure"
 
 
+class Holder:
+    """A run that writes: its guard, locked as long as it lasts, and its thread."""
+
+    __slots__ = ("guard", "thread")
+
+    def __init__(self, guard: threading.Lock) -> None:
+        self.guard = guard
+        self.thread = threading.get_ident()
+
+
 class Store:
     """Values by cell key, and who may write them at the moment."""
 
@@ -60,9 +70,9 @@ class Store:
 
     def __init__(self) -> None:
         self.values: dict[int, Any] = {}
-        #: Cell key -> (guard of the run that writes it, its thread). It counts while the guard is
-        #: locked; an entry whose guard is free is left over and may be replaced.
-        self.holders: dict[int, tuple[threading.Lock, int]] = {}
+        #: Cell key -> the run that writes it. It counts while the run's guard is locked; an entry
+        #: whose guard is free is left over and may be replaced.
+        self.holders: dict[int, Holder] = {}
 
     def forget(self, key: int) -> None:
         """Drop all that is known of a cell whose owner is gone."""
@@ -86,6 +96,54 @@ class Slot:
         self.store = store
 
 
+class Places:
+    """The cells of a run in the stores that it uses for them, prepared for any number of runs."""
+
+    __slots__ = ("_groups", "_slots", "keys", "maps", "stores")
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self._slots = slots
+        self.keys = [slot.cell.key for slot in slots]
+        self.maps = [slot.store.values for slot in slots]
+        self.stores = dict(zip(self.keys, [slot.store for slot in slots], strict=True))
+        groups: dict[Store, list[int]] = {}
+        for key, store in self.stores.items():
+            groups.setdefault(store, []).append(key)
+        self._groups = list(groups.items())
+
+    def hold(self, guard: threading.Lock) -> None:
+        """Make the run whose (locked) `guard` this is the only writer; see `hold`."""
+        mine = Holder(guard)
+        while True:
+            with _table_lock:
+                other = self._holder()
+                if other is None:
+                    for store, keys in self._groups:
+                        store.holders.update(dict.fromkeys(keys, mine))
+                    return
+            if other.thread == mine.thread:
+                label = next(
+                    slot.cell.label
+                    for slot in self._slots
+                    if slot.store.holders.get(slot.cell.key) is other
+                )
+                raise StateError(
+                    f"a nested run writes {label}, which the run around it writes too; "
+                    "let the outer run do both, or run the inner one after it"
+                )
+            with other.guard:
+                pass
+
+    def _holder(self) -> Holder | None:
+        """A run that holds one of the cells at the moment."""
+        for store, keys in self._groups:
+            # Mostly there is one holder, left over from the last run, so the set is short.
+            for other in set(map(store.holders.get, keys)):
+                if other is not None and other.guard.locked():
+                    return other
+        return None
+
+
 def hold(slots: Sequence[Slot], guard: threading.Lock) -> None:
     """Make the run whose (locked) `guard` this is the only writer of `slots`; wait if need be.
 
@@ -95,24 +153,7 @@ def hold(slots: Sequence[Slot], guard: threading.Lock) -> None:
     Raises:
         StateError: an outer run of this thread writes one of them.
     """
-    me = threading.get_ident()
-    while True:
-        with _table_lock:
-            for slot in slots:
-                holder = slot.store.holders.get(slot.cell.key)
-                if holder is not None and holder[0].locked():
-                    break
-            else:
-                for slot in slots:
-                    slot.store.holders[slot.cell.key] = (guard, me)
-                return
-        if holder[1] == me:
-            raise StateError(
-                f"a nested run writes {slot.cell.label}, which the run around it writes too; "
-                "let the outer run do both, or run the inner one after it"
-            )
-        with holder[0]:
-            pass
+    Places(slots).hold(guard)
 
 
 class Transaction:
@@ -120,12 +161,14 @@ class Transaction:
 
     __slots__ = ("_snapshot", "_staged", "_stores")
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
-        keys = [slot.cell.key for slot in slots]
-        self._stores = dict(zip(keys, [slot.store for slot in slots], strict=True))
-        values = [slot.store.values for slot in slots]
+    def __init__(self, slots: Sequence[Slot] | Places) -> None:
+        places = slots if isinstance(slots, Places) else Places(slots)
+        keys = places.keys
+        self._stores = places.stores
         # One call that stays in C: no other run can commit between two of these reads.
-        self._snapshot: dict[int, Any] = dict(zip(keys, map(dict.get, values, keys), strict=True))
+        self._snapshot: dict[int, Any] = dict(
+            zip(keys, map(dict.get, places.maps, keys), strict=True)
+        )
         self._staged: dict[int, Any] = {}
 
     def start(self, cell: Cell) -> Any:
@@ -155,10 +198,10 @@ class Transaction:
 
 def write_all(slots: Sequence[Slot], values: Sequence[Any]) -> None:
     """Set several cells at once, after whoever writes one of them at the moment is done."""
-    guard = threading.Lock()
+    guard, places = threading.Lock(), Places(slots)
     with guard:
-        hold(slots, guard)
-        transaction = Transaction(slots)
+        places.hold(guard)
+        transaction = Transaction(places)
         for slot, value in zip(slots, values, strict=True):
             transaction.write(slot.cell, value)
         transaction.commit()
