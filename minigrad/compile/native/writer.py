@@ -542,6 +542,20 @@ class Writer:
         self.put(f"br label %{done}")
         self.begin(done)
 
+    def choose(self, condition: Value, then: Callable[[], Value], other: Value) -> Value:
+        """What `then` writes if a condition holds, else `other`; it runs only then."""
+        before, label, done = self.block, self.label("then"), self.label("done")
+        self.put(f"br i1 {condition.text}, label %{label}, label %{done}")
+        self.begin(label)
+        made = then()
+        end = self.block
+        self.put(f"br label %{done}")
+        self.begin(done)
+        return self.make(
+            other.type,
+            f"phi {other.type.text} [{made.text}, %{end}], [{other.text}, %{before}]",
+        )
+
     def call(self, name: str, *operands: Value, result: Type | None = None) -> Value | None:
         """Call a function of the module, or one that was declared."""
         given = ", ".join([v.typed for v in operands])
