@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,15 @@ def _(xp: Any, rate: Array, *, owner: str) -> Array:
     _require_scalar(rate.shape)
     if xp is np:  # Where the kernel is traced there are no numbers to look at.
         nonnegative(owner, "the learning rate of this step", float(rate))
+    return rate
+
+
+@valid_rate.lowering
+def _(b: Any, rate: Any, *, owner: str) -> Any:
+    if rate.dtype.kind != "f":
+        return NotImplemented
+    valid = (b.map("GreaterEqual", rate, 0), b.map("Less", rate, math.inf))
+    b.check(b.map("LogicalAnd", *valid))
     return rate
 
 

@@ -77,6 +77,10 @@ class Builder:
         """Every `steps`-th element from `starts`, `shape` of them; steps may be negative."""
         return views.sliced(x, starts, steps, tuple(shape))
 
+    def diagonal(self, x: Operand, offset: int) -> Operand:
+        """The diagonals of matrices in the last two axes, `offset` columns to the right."""
+        return views.diagonal(x, offset)
+
     def expand(self, x: Operand, axes: Sequence[int]) -> Operand:
         """`x` with dimensions of length 1 at these axes (not negative) of the result."""
         shape = list(x.shape)
@@ -111,7 +115,7 @@ class Builder:
 
     def cast(self, x: Operand, dtype: np.dtype[Any]) -> Operand:
         """`x` in another dtype."""
-        return x if x.dtype == dtype else self.op("Cast", x, dtype=from_numpy(dtype))  # type: ignore[no-any-return]
+        return x if x.dtype == dtype else self.op("Cast", x, dtype=from_numpy(dtype))
 
     def reduce(
         self, joining: str, x: Operand, axes: Sequence[int] | None = None, keepdims: bool = False
@@ -180,6 +184,20 @@ class Builder:
         ones[axis] = shape[axis]
         return self.broadcast(self.constant(values.reshape(ones)), shape)
 
+    def check(self, condition: Operand) -> None:
+        """Unless all elements are True, the run is repeated on the reference executor.
+
+        That is what raises the error. What the program computes afterwards counts for nothing,
+        but must not fail or read past the end of anything.
+
+        Raises:
+            NotPlanned: it is known already that they are not.
+        """
+        if condition.constant is None:
+            self._add("check", "check", [condition], [], {})
+        elif not condition.constant.all():
+            raise NotPlanned("a check fails whatever is fed")
+
     def call(
         self,
         primitive: Primitive[..., Any],
@@ -204,7 +222,8 @@ class Builder:
             folded = self._folded(primitive, inputs, attrs)
             if folded is not None:
                 return folded
-        if primitive.lowering_form is not None:
+        if primitive.lowering_form is not None and self._native(inputs):
+            infer(primitive, inputs, attrs)  # What does not fit is refused here.
             made = primitive.lowering_form(self, *inputs, **attrs)
             if made is not NotImplemented:
                 return made if isinstance(made, tuple) else (made,)

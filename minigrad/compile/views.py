@@ -57,6 +57,21 @@ def sliced(x: Operand, starts: Sequence[int], steps: Sequence[int], shape: Sizes
     return view_of(x, shape, offset, tuple([s * t for s, t in zip(strides, steps, strict=True)]))
 
 
+def diagonal(x: Operand, offset: int) -> Operand:
+    """The diagonals of matrices in the last two axes, `offset` columns to the right of the main."""
+    rows, columns = x.shape[-2:]
+    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    shape = (*x.shape[:-2], length)
+    if x.constant is not None:
+        value = np.linalg.diagonal(x.constant, offset=offset)
+        return Operand(shape, x.dtype, constant=value, label=x.label)
+    if math.prod(shape) == 0:
+        return view_of(x, shape, 0, contiguous(shape))
+    *outer, down, right = x.strides
+    start = x.offset + down * max(-offset, 0) + right * max(offset, 0)
+    return view_of(x, shape, start, (*outer, down + right))
+
+
 def reshaped(x: Operand, shape: Sizes) -> Operand | None:
     """`x` with its elements in another shape; None if that needs them moved."""
     if shape == x.shape:

@@ -18,6 +18,9 @@ from minigrad.shapes import Shape, Spec, axis_argument_int, broadcast, normalize
 
 __all__ = ["take_along_axis"]
 
+#: Up to this length of the axis a plan compares every index with the one wanted, in passing.
+LONGEST_PICKED = 4096
+
 
 @primitive(
     "TakeAlongAxis",
@@ -123,6 +126,34 @@ def _(xp: Any, x: Array, indices: Array, *, axis: int) -> Array:
     return x[_positions(xp, indices, x.shape, axis)]
 
 
+@take_along_axis.lowering
+def _(b: Any, x: Any, indices: Any, *, axis: int) -> Any:
+    at = normalize_axis(axis, x.rank)
+    chosen = _chosen(b, indices, x, at)
+    if chosen is None:
+        return NotImplemented
+    picked = b.map("Select", chosen, x, b.constant(0, x.dtype))
+    return b.reduce("any" if x.dtype == bool else "sum", picked, [at], keepdims=True)
+
+
+def _chosen(b: Any, indices: Any, like: Any, axis: int) -> Any:
+    """In a plan, where along the axis the one index of each lane points to; None: not in a plan."""
+    length = like.shape[axis]
+    if indices.shape[axis] != 1 or not like.size or length > LONGEST_PICKED:
+        return None
+    places = indices if indices.dtype == np.uint64 else b.cast(indices, int64.dtype)
+    below = b.map("Less", places, length)
+    if places.dtype == np.uint64:
+        b.check(below)
+    else:
+        b.check(b.map("LogicalAnd", below, b.map("GreaterEqual", places, -length)))
+    # As wide as the elements beside them, which is what native code compares fastest. Those that
+    # are out of range may become anything.
+    places = b.cast(places, np.dtype(np.int64 if like.dtype.itemsize == 8 else np.int32))
+    places = b.map("Select", b.map("Less", places, 0), b.map("Add", places, length), places)
+    return b.map("Equal", places, b.iota(like.shape, axis, places.dtype))
+
+
 @take_along_axis.shape
 def _(x: Spec, indices: Spec, *, axis: int) -> Spec:
     _require_integers(indices.dtype)
@@ -195,6 +226,17 @@ def _(xp: Any, values: Array, indices: Array, like: Array, *, axis: int) -> Arra
         return _added(values, where, like.shape)
     added: Array = xp.zeros(like.shape, dtype=values.dtype).at[where].add(values)
     return added
+
+
+@add_along_axis.lowering
+def _(b: Any, values: Any, indices: Any, like: Any, *, axis: int) -> Any:
+    at = normalize_axis(axis, like.rank)
+    if values.shape != (*like.shape[:at], 1, *like.shape[at + 1 :]):
+        return NotImplemented
+    chosen = _chosen(b, indices, like, at)
+    if chosen is None:
+        return NotImplemented
+    return b.map("Select", chosen, values, b.constant(0, values.dtype))
 
 
 def _added(values: Array, where: tuple[Array, ...], shape: tuple[int, ...]) -> Array:

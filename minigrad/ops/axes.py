@@ -69,6 +69,12 @@ def _(xp: Any, x: Array, *, axis: Axis) -> Array:
     return merged_axes
 
 
+@merge_axes.lowering
+def _(b: Any, x: Any, *, axis: Axis) -> Any:
+    kept, merged = _parted(x.rank, axis)
+    return b.reshape(b.transpose(x, kept + merged), _merged_shape(x.shape, axis))
+
+
 def _parted(rank: int, axis: Axis) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes that are kept and those that are merged."""
     merged = normalize_axes(axis, rank)
@@ -130,6 +136,13 @@ def _(xp: Any, x: Array, like: Array, *, axis: Axis) -> Array:
     return back
 
 
+@unmerge_axes_like.lowering
+def _(b: Any, x: Any, like: Any, *, axis: Axis) -> Any:
+    order = [i for part in _parted(like.rank, axis) for i in part]
+    apart = b.reshape(x, [like.shape[i] for i in order])
+    return b.transpose(apart, [order.index(i) for i in range(like.rank)])
+
+
 @unmerge_axes_like.shape
 def _(x: Spec, like: Spec, *, axis: Axis) -> Spec:
     want = _merged_shape(like.shape, axis)
@@ -186,6 +199,12 @@ def _(xp: Any, x: Array, *, before: int, after: int, axis: int) -> Array:
     return _resized(xp, x, before, max(x.shape[axis] + before + after, 0), axis)
 
 
+@extend_axis.lowering
+def _(b: Any, x: Any, *, before: int, after: int, axis: int) -> Any:
+    axis = normalize_axis(axis, x.rank)
+    return _cropped(b, x, before, max(x.shape[axis] + before + after, 0), axis)
+
+
 def _resized(xp: Any, x: Array, before: int, length: int, axis: int) -> Array:
     """`x` moved back by `before` along an axis that then has `length` elements, 0 where new."""
     first = max(-before, 0)
@@ -200,6 +219,16 @@ def _resized(xp: Any, x: Array, before: int, length: int, axis: int) -> Array:
         [zeros(front), part, zeros(length - front - part.shape[axis])], axis=axis
     )
     return joined
+
+
+def _cropped(b: Any, x: Any, before: int, length: int, axis: int) -> Any:
+    """`_resized` in a plan, where no zeros are added."""
+    first = max(-before, 0)
+    if before > 0 or first + length > x.shape[axis]:
+        return NotImplemented
+    starts = [first if i == axis else 0 for i in range(x.rank)]
+    shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+    return b.slice(x, starts, [1] * x.rank, shape)
 
 
 @extend_axis.shape
@@ -255,6 +284,12 @@ def _(xp: Any, x: Array, like: Array, *, before: int, axis: int) -> Array:
         raise ShapeError(f"shapes {show(x.shape)} and {show(like.shape)} must have the same rank")
     axis = normalize_axis(axis, x.ndim)
     return _resized(xp, x, before, like.shape[axis], axis)
+
+
+@fit_axis_like.lowering
+def _(b: Any, x: Any, like: Any, *, before: int, axis: int) -> Any:
+    axis = normalize_axis(axis, x.rank)
+    return _cropped(b, x, before, like.shape[axis], axis)
 
 
 @fit_axis_like.shape

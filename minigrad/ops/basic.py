@@ -182,6 +182,11 @@ def _(xp: Any, default: Array, *, shape: Shape) -> Array:
     return default
 
 
+@placeholder_with_default.lowering
+def _(b: Any, x: Any, **_attrs: Any) -> Any:
+    return x
+
+
 @placeholder_with_default.shape
 def _(default: Spec, *, shape: Shape) -> Spec:
     if not compatible(default.shape, shape):
@@ -296,6 +301,11 @@ def _(xp: Any, x: Array) -> Array:
     return x
 
 
+@identity.lowering
+def _(b: Any, x: Any) -> Any:
+    return x
+
+
 @identity.shape
 def _(x: Spec) -> Spec:
     return x
@@ -324,6 +334,11 @@ def stop_gradient(x: TensorLike, /) -> Tensor:
 
 @stop_gradient.kernel
 def _(xp: Any, x: Array) -> Array:
+    return x
+
+
+@stop_gradient.lowering
+def _(b: Any, x: Any) -> Any:
     return x
 
 
@@ -364,6 +379,11 @@ def ensure_shape(x: TensorLike, shape: Any, /) -> Tensor:
 def _(xp: Any, x: Array, *, shape: Shape) -> Array:
     if not compatible(x.shape, shape):
         raise ShapeError(f"expected shape {show(shape)}, got {show(x.shape)}")
+    return x
+
+
+@ensure_shape.lowering
+def _(b: Any, x: Any, *, shape: Shape) -> Any:
     return x
 
 

@@ -73,6 +73,11 @@ def _(xp: Any, x: Array, *, axis: Any) -> Any:
     return xp.reshape(x, _expanded(x.shape, axis))
 
 
+@expand_dims.lowering
+def _(b: Any, x: Any, *, axis: Any) -> Any:
+    return b.reshape(x, _expanded(x.shape, axis))
+
+
 def _expanded(shape: tuple[Any, ...], axis: int | tuple[int, ...]) -> tuple[Any, ...]:
     rank = len(shape) + (len(axis) if isinstance(axis, tuple) else 1)
     new = normalize_axes(axis, rank)
@@ -126,6 +131,12 @@ def squeeze(x: TensorLike, /, axis: int | Sequence[int] | None = None) -> Tensor
 @squeeze.kernel
 def _(xp: Any, x: Array, *, axis: Any) -> Any:
     return xp.squeeze(x, axis=axis)
+
+
+@squeeze.lowering
+def _(b: Any, x: Any, *, axis: Any) -> Any:
+    gone = range(x.rank) if axis is None else normalize_axes(axis, x.rank)
+    return b.reshape(x, [n for i, n in enumerate(x.shape) if n != 1 or i not in gone])
 
 
 @squeeze.shape
@@ -210,6 +221,13 @@ def _(xp: Any, x: Array, target: Array | None = None, *, sizes: Sizes | None) ->
     return xp.broadcast_to(x, wanted)
 
 
+@broadcast_to.lowering
+def _(b: Any, x: Any, target: Any = None, *, sizes: Sizes | None) -> Any:
+    if target is not None and target.constant is None:
+        return NotImplemented
+    return b.broadcast(x, actual_sizes(sizes, None if target is None else target.constant))
+
+
 @broadcast_to.shape
 def _(x: Spec, target: Spec | None, *, sizes: Sizes | None) -> Spec:
     wanted = static_sizes(sizes, target)
@@ -258,6 +276,12 @@ def broadcast_arrays(*arrays: TensorLike) -> list[Tensor]:
 @broadcast_arrays.kernel
 def _(xp: Any, *arrays: Array) -> Any:
     return tuple(xp.broadcast_arrays(*arrays))
+
+
+@broadcast_arrays.lowering
+def _(b: Any, *arrays: Any) -> Any:
+    shape = np.broadcast_shapes(*[a.shape for a in arrays])
+    return tuple([b.broadcast(a, shape) for a in arrays])
 
 
 @broadcast_arrays.shape

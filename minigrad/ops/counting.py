@@ -24,7 +24,7 @@ from minigrad.ops.reducing import (
     require_numbers,
     require_ordered,
 )
-from minigrad.shapes import Spec, axis_argument, axis_argument_int, reduced
+from minigrad.shapes import Spec, axis_argument, axis_argument_int, normalize_axes, reduced
 
 __all__ = ["all", "any", "argmax", "argmin", "count_nonzero"]
 
@@ -74,6 +74,16 @@ def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return y
 
 
+@all.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    return b.reduce("all", _truth(b, x), normalize_axes(axis, x.rank), keepdims)
+
+
+def _truth(b: Any, x: Any) -> Any:
+    """In a plan, where elements are not zero."""
+    return x if x.dtype == bool else b.map("NotEqual", x, 0)
+
+
 def _truth_spec(x: Spec, *, axis: Axis, keepdims: bool) -> Spec:
     require_numbers(x.dtype)
     return Spec(reduced(x.shape, axis, keepdims), bool_)
@@ -118,6 +128,11 @@ def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return y
 
 
+@any.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    return b.reduce("any", _truth(b, x), normalize_axes(axis, x.rank), keepdims)
+
+
 any.shape(_truth_spec)
 
 
@@ -155,6 +170,12 @@ def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     require_axes(x, axis)
     y: Array = xp.asarray(xp.count_nonzero(x, axis=axis, keepdims=keepdims), dtype=int64.dtype)
     return y
+
+
+@count_nonzero.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    ones = b.cast(_truth(b, x), int64.dtype)
+    return b.reduce("sum", ones, normalize_axes(axis, x.rank), keepdims)
 
 
 @count_nonzero.shape

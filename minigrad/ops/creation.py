@@ -83,6 +83,14 @@ def _(xp: Any, shape: Any = None, *, sizes: Sizes | None, dtype: DType) -> Any:
     return xp.zeros(wanted, dtype=dtype.dtype)
 
 
+@zeros.lowering
+def _(b: Any, shape: Any = None, *, sizes: Sizes | None, dtype: DType) -> Any:
+    if sizes is None and shape.constant is None:
+        return NotImplemented
+    wanted = actual_sizes(sizes, None if shape is None else shape.constant)
+    return b.full(wanted, 0, dtype.dtype)
+
+
 @zeros.shape
 def _(shape: Spec | None, *, sizes: Sizes | None, dtype: DType) -> Spec:
     return _filled(static_sizes(sizes, shape), dtype, 0)
@@ -119,6 +127,14 @@ def _(xp: Any, shape: Any = None, *, sizes: Sizes | None, dtype: DType) -> Any:
     wanted = actual_sizes(sizes, shape)
     not_negative(wanted)
     return xp.ones(wanted, dtype=dtype.dtype)
+
+
+@ones.lowering
+def _(b: Any, shape: Any = None, *, sizes: Sizes | None, dtype: DType) -> Any:
+    if sizes is None and shape.constant is None:
+        return NotImplemented
+    wanted = actual_sizes(sizes, None if shape is None else shape.constant)
+    return b.full(wanted, 1, dtype.dtype)
 
 
 @ones.shape
@@ -177,6 +193,13 @@ def _(xp: Any, value: Any, shape: Any = None, *, sizes: Sizes | None) -> Any:
     if value.shape != ():
         raise ShapeError(f"the value must be a scalar, got shape {show(value.shape)}")
     return xp.broadcast_to(value, wanted)
+
+
+@full.lowering
+def _(b: Any, value: Any, shape: Any = None, *, sizes: Sizes | None) -> Any:
+    if sizes is None and shape.constant is None:
+        return NotImplemented
+    return b.broadcast(value, actual_sizes(sizes, None if shape is None else shape.constant))
 
 
 @full.shape

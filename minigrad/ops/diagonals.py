@@ -57,11 +57,23 @@ def tril(x: TensorLike, /, *, k: int = 0) -> Tensor:
     return bind(tril, x, k=size_argument(k, "k"))
 
 
+def _triangle(b: Any, x: Any, comparison: str, k: int) -> Any:
+    """In a plan, where column - row compares so with k."""
+    rows, columns = x.shape[-2:]
+    row = b.constant(np.arange(rows).reshape(rows, 1) + k)
+    return b.map(comparison, b.constant(np.arange(columns)), row)
+
+
 @tril.kernel
 def _(xp: Any, x: Any, *, k: int) -> Any:
     if x.ndim < 2:
         raise ShapeError(f"at least 2 dimensions are needed, got shape {show(x.shape)}")
     return xp.tril(x, k=k)
+
+
+@tril.lowering
+def _(b: Any, x: Any, *, k: int) -> Any:
+    return b.map("Select", _triangle(b, x, "LessEqual", k), x, b.constant(0, x.dtype))
 
 
 @tril.shape
@@ -107,6 +119,11 @@ def _(xp: Any, x: Any, *, k: int) -> Any:
     if x.ndim < 2:
         raise ShapeError(f"at least 2 dimensions are needed, got shape {show(x.shape)}")
     return xp.triu(x, k=k)
+
+
+@triu.lowering
+def _(b: Any, x: Any, *, k: int) -> Any:
+    return b.map("Select", _triangle(b, x, "GreaterEqual", k), x, b.constant(0, x.dtype))
 
 
 @triu.shape
@@ -191,6 +208,13 @@ def _(xp: Any, x: Any, *, offset: int, axis1: int, axis2: int) -> Any:
     return xp.linalg.diagonal(xp.moveaxis(x, (axis1, axis2), (-2, -1)), offset=offset)
 
 
+@diagonal.lowering
+def _(b: Any, x: Any, *, offset: int, axis1: int, axis2: int) -> Any:
+    i, j = normalize_axis(axis1, x.rank), normalize_axis(axis2, x.rank)
+    rest = [a for a in range(x.rank) if a not in (i, j)]
+    return b.diagonal(b.transpose(x, [*rest, i, j]), offset)
+
+
 @diagonal.shape
 def _(x: Spec, *, offset: int, axis1: int, axis2: int) -> Spec:
     return Spec(_diagonal_shape(x.shape, offset, axis1, axis2), x.dtype)
@@ -213,6 +237,16 @@ def _place(xp: Any, x: Any, rows: int, columns: int, offset: int) -> Any:
     spread = xp.take(x, xp.reshape(along, (-1,)), axis=-1)
     spread = xp.reshape(spread, (*x.shape[:-1], *along.shape))
     return xp.where(column - row == offset, spread, xp.zeros((), dtype=x.dtype))
+
+
+def _placed(b: Any, x: Any, rows: int, columns: int, offset: int) -> Any:
+    """`_place` in a plan, where the vectors are as long as the rows or columns they go to."""
+    length = rows if offset >= 0 else columns
+    if x.shape[-1] != length or not length:
+        return NotImplemented
+    spread = b.expand(x, [x.rank if offset >= 0 else x.rank - 1])
+    spread = b.broadcast(spread, (*x.shape[:-1], rows, columns))
+    return b.map("Select", _triangle(b, spread, "Equal", offset), spread, b.constant(0, x.dtype))
 
 
 @primitive(
@@ -273,6 +307,17 @@ def _(xp: Any, x: Any, like: Any, *, offset: int, axis1: int, axis2: int) -> Any
     return xp.moveaxis(made, (-2, -1), (axis1, axis2))
 
 
+@diagonal_like.lowering
+def _(b: Any, x: Any, like: Any, *, offset: int, axis1: int, axis2: int) -> Any:
+    i, j = normalize_axis(axis1, like.rank), normalize_axis(axis2, like.rank)
+    made = _placed(b, x, like.shape[i], like.shape[j], offset)
+    if made is NotImplemented:
+        return made
+    order = [a for a in range(like.rank) if a not in (i, j)]
+    order += [i, j]
+    return b.transpose(made, [order.index(a) for a in range(like.rank)])
+
+
 @diagonal_like.shape
 def _(x: Spec, like: Spec, *, offset: int, axis1: int, axis2: int) -> Spec:
     _check_diagonal(x.shape, like.shape, offset, axis1, axis2)
@@ -322,6 +367,12 @@ def diag(x: TensorLike, /, *, offset: int = 0) -> Tensor:
 def _(xp: Any, x: Any, *, offset: int) -> Any:
     size = x.shape[-1] + abs(offset)
     return _place(xp, x, size, size, offset)
+
+
+@diag.lowering
+def _(b: Any, x: Any, *, offset: int) -> Any:
+    size = x.shape[-1] + abs(offset)
+    return _placed(b, x, size, size, offset)
 
 
 @diag.shape

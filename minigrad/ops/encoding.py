@@ -111,6 +111,20 @@ def _(
     return xp.where(xp.expand_dims(indices, axis=at) == classes, on, off)
 
 
+@one_hot.lowering
+def _(
+    b: Any, indices: Any, on: Any, off: Any, depth: Any = None, *, sizes: Sizes | None, axis: int
+) -> Any:
+    if sizes is None and depth.constant is None:
+        return NotImplemented
+    (length,) = actual_sizes(sizes, None if depth is None else depth.constant, "depth")
+    if length > np.iinfo(indices.dtype).max:
+        indices = b.cast(indices, np.dtype(np.int64))
+    at = normalize_axis(axis, indices.rank + 1)
+    classes = np.arange(length, dtype=indices.dtype).reshape((-1,) + (1,) * (indices.rank - at))
+    return b.map("Select", b.map("Equal", b.expand(indices, [at]), b.constant(classes)), on, off)
+
+
 @one_hot.shape
 def _(
     indices: Spec,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -248,6 +248,45 @@ def indexed(shape: Shape, key: Key, operands: Sequence[Spec]) -> Shape:
     if selected is None:
         return None
     return (*result[:place], *selected, *result[place:])
+
+
+class Region(NamedTuple):
+    """What a basic key takes from an array, axis by axis.
+
+    Attributes:
+        starts: the first index taken.
+        steps: from one index to the next; may be negative.
+        lengths: how many indices are taken.
+        shape: the shape of the result: without the axes that an int took, with the new ones.
+    """
+
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
+    lengths: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def region(shape: tuple[int, ...], key: Key, operands: Sequence[Any]) -> Region:
+    """What a basic key that fits takes from an array of a shape."""
+    axes: list[tuple[int, int, int]] = []
+    result: list[int] = []
+    items = assemble(key, operands)
+    rest = len(shape) - sum(1 for item in items if item is not None and item is not Ellipsis)
+    for item in items:
+        if item is None:
+            result.append(1)
+        elif item is Ellipsis:
+            whole = shape[len(axes) : len(axes) + rest]
+            axes += [(0, 1, n) for n in whole]
+            result += whole
+        elif isinstance(item, slice):
+            start, stop, step = item.indices(shape[len(axes)])
+            axes.append((start, step, len(range(start, stop, step))))
+            result.append(axes[-1][2])
+        else:
+            axes.append((item % shape[len(axes)], 1, 1))
+    starts, steps, lengths = zip(*axes, strict=True) if axes else ((), (), ())
+    return Region(starts, steps, lengths, tuple(result))
 
 
 def _axes_needed(key: Key) -> int | None:

@@ -28,6 +28,7 @@ from minigrad.ops.index_key import (
     indexed,
     is_basic,
     parse,
+    region,
 )
 from minigrad.ops.scatter_kernels import add_at
 from minigrad.ops.sizes import known_elements, with_elements
@@ -115,6 +116,14 @@ def _(xp: Any, x: Any, *parts: Any, key: Key) -> Any:
         return x[assemble(key, parts)]
     except IndexError as error:
         return explain_index(x.shape, key, parts, error)
+
+
+@getitem.lowering
+def _(b: Any, x: Any, *parts: Any, key: Key) -> Any:
+    if any(p.constant is None for p in parts):
+        return NotImplemented
+    taken = region(x.shape, key, [p.constant for p in parts])
+    return b.reshape(b.slice(x, *taken[:3]), taken.shape)
 
 
 @getitem.shape
@@ -271,6 +280,16 @@ def _(xp: Any, values: Any, like: Any, *parts: Any, key: Key) -> Any:
         return zeros.at[taken].set(values)
     zeros[taken] = values
     return zeros
+
+
+@scatter_like.lowering
+def _(b: Any, values: Any, like: Any, *parts: Any, key: Key) -> Any:
+    if not is_basic(key) or any(p.constant is None for p in parts):
+        return NotImplemented
+    taken = region(like.shape, key, [p.constant for p in parts])
+    if taken.lengths != like.shape or any(step != 1 for step in taken.steps):
+        return NotImplemented
+    return b.reshape(values, like.shape)
 
 
 @scatter_like.shape

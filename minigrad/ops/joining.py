@@ -87,6 +87,13 @@ def _(xp: Any, *arrays: Array, axis: int | None) -> Any:
     return xp.concat(arrays, axis=axis)
 
 
+@concat.lowering
+def _(b: Any, *arrays: Any, axis: int | None) -> Any:
+    if len(arrays) > 1:
+        return NotImplemented
+    return arrays[0] if axis is not None else b.reshape(arrays[0], (arrays[0].size,))
+
+
 @concat.shape
 def _(*arrays: Spec, axis: int | None) -> Spec:
     total: Dim = 0
@@ -245,6 +252,25 @@ def _(
         stop = start + (length or 0)
         parts.append(x[(slice(None),) * at + (slice(start, stop),)])
         start = stop
+    return tuple(parts)
+
+
+@split.lowering
+def _(
+    b: Any, x: Any, given: Any = None, *, axis: int, sizes: tuple[int, ...] | None, count: int
+) -> Any:
+    if given is not None:
+        if given.constant is None:
+            return NotImplemented
+        sizes = actual_sizes(None, given.constant, "sizes")
+    at = normalize_axis(axis, x.rank)
+    parts = []
+    start = 0
+    for length in part_sizes(x.shape[at], sizes, count, given is not None):
+        starts = [start if i == at else 0 for i in range(x.rank)]
+        shape = (*x.shape[:at], length, *x.shape[at + 1 :])
+        parts.append(b.slice(x, starts, [1] * x.rank, shape))
+        start += length or 0
     return tuple(parts)
 
 

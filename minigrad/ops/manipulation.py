@@ -89,6 +89,15 @@ def _(xp: Any, x: Array, target: Array | None = None, *, sizes: Sizes | None) ->
     return xp.reshape(x, reshaped(x.shape, actual_sizes(None, target)))
 
 
+@reshape.lowering
+def _(b: Any, x: Any, target: Any = None, *, sizes: Sizes | None) -> Any:
+    if target is None:
+        return b.reshape(x, reshaped(x.shape, sizes))
+    if target.constant is None:
+        return NotImplemented
+    return b.reshape(x, reshaped(x.shape, actual_sizes(None, target.constant)))
+
+
 @reshape.shape
 def _(x: Spec, target: Spec | None, *, sizes: Sizes | None) -> Spec:
     shape = reshaped(x.shape, static_sizes(sizes, target))
@@ -185,6 +194,12 @@ def _(xp: Any, x: Array, *, axes: tuple[int, ...] | None) -> Any:
     return xp.permute_dims(x, _order(axes, x.shape))
 
 
+@permute_dims.lowering
+def _(b: Any, x: Any, *, axes: tuple[int, ...] | None) -> Any:
+    order = tuple(range(x.rank))[::-1] if axes is None else _order(axes, x.shape)
+    return b.transpose(x, order)
+
+
 def _order(axes: tuple[int, ...], shape: tuple[Any, ...]) -> tuple[int, ...]:
     """The axes counted from the front. Raises `ShapeError` unless each is named once."""
     if len(axes) != len(shape):
@@ -241,6 +256,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.matrix_transpose(x)
 
 
+@matrix_transpose.lowering
+def _(b: Any, x: Any) -> Any:
+    return b.swap_last(x)
+
+
 @matrix_transpose.shape
 def _(x: Spec) -> Spec:
     if x.shape is None:
@@ -291,18 +311,28 @@ def _(xp: Any, x: Array, *, source: Any, destination: Any) -> Any:
     return xp.moveaxis(x, source, destination)
 
 
+@moveaxis.lowering
+def _(b: Any, x: Any, *, source: Any, destination: Any) -> Any:
+    return b.transpose(x, _moved(x.rank, source, destination))
+
+
 @moveaxis.shape
 def _(x: Spec, *, source: Any, destination: Any) -> Spec:
     if x.shape is None:
         return Spec(None, x.dtype)
-    rank = len(x.shape)
+    order = _moved(len(x.shape), source, destination)
+    return Spec(tuple(x.shape[i] for i in order), x.dtype)
+
+
+def _moved(rank: int, source: Any, destination: Any) -> list[int]:
+    """The order of the axes once `source` has moved to `destination`."""
     from_axes, to_axes = normalize_axes(source, rank), normalize_axes(destination, rank)
     if len(from_axes) != len(to_axes):
         raise ShapeError(f"source {source} and destination {destination} need as many axes each")
-    rest = [i for i in range(rank) if i not in from_axes]
+    order = [i for i in range(rank) if i not in from_axes]
     for to, start in sorted(zip(to_axes, from_axes, strict=True)):
-        rest.insert(to, start)
-    return Spec(tuple(x.shape[i] for i in rest), x.dtype)
+        order.insert(to, start)
+    return order
 
 
 @moveaxis.gradient()
@@ -336,6 +366,13 @@ def flip(x: TensorLike, /, *, axis: int | Sequence[int] | None = None) -> Tensor
 @flip.kernel
 def _(xp: Any, x: Array, *, axis: Any) -> Any:
     return xp.flip(x, axis=axis)
+
+
+@flip.lowering
+def _(b: Any, x: Any, *, axis: Any) -> Any:
+    axes = normalize_axes(axis, x.rank)
+    starts = [n - 1 if i in axes else 0 for i, n in enumerate(x.shape)]
+    return b.slice(x, starts, [-1 if i in axes else 1 for i in range(x.rank)], x.shape)
 
 
 @flip.shape

@@ -200,6 +200,15 @@ def _(
     return x
 
 
+@pad.lowering
+def _(
+    b: Any, x: Any, value: Any = None, given: Any = None, *, widths: Widths | None, mode: str
+) -> Any:
+    if widths is None or any(pair != (0, 0) for pair in _for_axes(widths, x.rank)):
+        return NotImplemented
+    return x
+
+
 @pad.shape
 def _(x: Spec, value: Spec | None, given: Spec | None, *, widths: Widths | None, mode: str) -> Spec:
     if value is not None and value.shape not in ((), None):
@@ -300,6 +309,15 @@ def _(xp: Any, x: Any, given: Any = None, *, widths: Widths | None, mode: str) -
             total = add_rows(xp, zeros, _sources(length, pair, mode), rows)
             x = xp.moveaxis(xp.reshape(total, (length, *rest)), 0, axis)
     return x
+
+
+@unpad.lowering
+def _(b: Any, x: Any, given: Any = None, *, widths: Widths | None, mode: str) -> Any:
+    if mode != "constant" or (given is not None and given.constant is None):
+        return NotImplemented
+    pairs = _actual(widths, None if given is None else given.constant, x.rank)
+    starts = [before for before, _after in pairs]
+    return b.slice(x, starts, [1] * x.rank, _unpadded(x.shape, pairs))
 
 
 @unpad.shape

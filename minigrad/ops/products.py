@@ -74,6 +74,30 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.matmul(x1, x2)
 
 
+@matmul.lowering
+def _(b: Any, x1: Any, x2: Any) -> Any:
+    if x1.dtype.kind != "f":
+        return NotImplemented
+    shape = _product_shape(x1.shape, x2.shape)
+    left = b.expand(x1, [0]) if x1.rank == 1 else x1
+    right = b.expand(x2, [1]) if x2.rank == 1 else x2
+    if not left.size or not right.size:
+        return b.full(shape, 0, x1.dtype)
+    return b.reshape(_lowered_product(b, left, right), shape)
+
+
+def _lowered_product(b: Any, left: Any, right: Any) -> Any:
+    """In a plan, a product of matrices or stacks of them, of any ranks."""
+    if right.rank == 2 and left.rank > 2:
+        # One large product instead of one for each matrix of the stack.
+        rows = b.reshape(left, (left.size // left.shape[-1], left.shape[-1]))
+        return b.reshape(b.product(rows, right), (*left.shape[:-1], right.shape[-1]))
+    rank = max(left.rank, right.rank)
+    return b.product(
+        b.expand(left, range(rank - left.rank)), b.expand(right, range(rank - right.rank))
+    )
+
+
 @matmul.shape
 def _(x1: Spec, x2: Spec) -> Spec:
     return Spec(_product_shape(x1.shape, x2.shape), x1.dtype)
@@ -208,6 +232,51 @@ def _(xp: Any, g: Array, other: Array, like: Array, *, position: int) -> Any:
     if position == 1:
         made = xp.matrix_transpose(made)
     return xp.reshape(made, shape)
+
+
+@matmul_gradient.lowering
+def _(b: Any, g: Any, other: Any, like: Any, *, position: int) -> Any:
+    if g.dtype.kind != "f":
+        return NotImplemented
+    shape = like.shape
+    if other.rank == 1 and like.rank == 1:
+        return b.map("Mul", other, g)
+    if not g.size or not other.size:
+        return b.full(shape, 0, g.dtype)
+    # As in the kernel: everything becomes matrices, and the second operand's case the first's.
+    matrix = shape
+    if like.rank == 1:
+        g = b.expand(g, [g.rank - 1 if position == 0 else g.rank])
+        matrix = (1, *shape) if position == 0 else (*shape, 1)
+    if other.rank == 1:
+        g = b.expand(g, [g.rank if position == 0 else g.rank - 1])
+        other = b.expand(other, [1 if position == 0 else 0])
+    if position == 1:
+        g, other = b.swap_last(g), b.swap_last(other)
+        matrix = (*matrix[:-2], matrix[-1], matrix[-2])
+    made = _lowered_left_gradient(b, g, other, matrix)
+    return b.reshape(b.swap_last(made) if position == 1 else made, shape)
+
+
+def _lowered_left_gradient(b: Any, g: Any, right: Any, shape: tuple[int, ...]) -> Any:
+    """`_left_gradient` in a plan."""
+    if len(shape) == 2 and g.rank > 2:
+        right = b.broadcast(right, (*g.shape[:-2], *right.shape[-2:]))
+        wide, tall = [_rows_first(b, x) for x in (g, right)]
+        return b.product(wide, b.swap_last(tall))
+    full = _lowered_product(b, g, b.swap_last(right))
+    extra = full.rank - len(shape)
+    stretched = [
+        i for i, n in enumerate(full.shape[:-2]) if i < extra or (shape[i - extra] == 1 and n != 1)
+    ]
+    return b.reduce("sum", full, stretched)
+
+
+def _rows_first(b: Any, x: Any) -> Any:
+    """In a plan, a stack of matrices side by side, as one matrix."""
+    order = [x.rank - 2, *range(x.rank - 2), x.rank - 1]
+    rows = x.shape[-2]
+    return b.reshape(b.transpose(x, order), (rows, x.size // rows))
 
 
 def _left_gradient(xp: Any, g: Array, right: Array, shape: tuple[int, ...]) -> Any:

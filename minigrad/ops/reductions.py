@@ -33,7 +33,7 @@ from minigrad.ops.reducing import (
     wide,
 )
 from minigrad.ops.scans import cumulative_prod
-from minigrad.shapes import Spec, axis_argument, reduced
+from minigrad.shapes import Spec, axis_argument, normalize_axes, reduced
 
 __all__ = ["max", "min", "prod", "sum"]
 
@@ -94,6 +94,18 @@ def sum(
 @sum.kernel
 def _(xp: Any, x: Array, *, axis: Axis, dtype: DType | None, keepdims: bool) -> Array:
     return _total(xp.sum, x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+@sum.lowering
+def _(b: Any, x: Any, **attrs: Any) -> Any:
+    return _lowered_total(b, "sum", x, **attrs)
+
+
+def _lowered_total(
+    b: Any, joining: str, x: Any, *, axis: Axis, dtype: DType | None, keepdims: bool
+) -> Any:
+    target = dtype or total_dtype(array_dtype(x))
+    return b.reduce(joining, b.cast(x, target.dtype), normalize_axes(axis, x.rank), keepdims)
 
 
 def _total(accumulate: Any, x: Array, *, axis: Axis, dtype: DType | None, keepdims: bool) -> Array:
@@ -169,6 +181,11 @@ def _(xp: Any, x: Array, *, axis: Axis, dtype: DType | None, keepdims: bool) -> 
     return _total(xp.prod, x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
+@prod.lowering
+def _(b: Any, x: Any, **attrs: Any) -> Any:
+    return _lowered_total(b, "prod", x, **attrs)
+
+
 prod.shape(_total_spec)
 
 
@@ -227,6 +244,20 @@ def max(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tensor
 @max.kernel
 def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return _extreme(xp.max, x, axis=axis, keepdims=keepdims)
+
+
+@max.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    return _lowered_extreme(b, "max", "any", x, axis, keepdims)
+
+
+def _lowered_extreme(
+    b: Any, joining: str, of_bools: str, x: Any, axis: Axis, keepdims: bool
+) -> Any:
+    if not x.size:
+        return b.full(reduced(x.shape, axis, keepdims), 0, x.dtype)
+    joining = of_bools if x.dtype == bool else joining
+    return b.reduce(joining, x, normalize_axes(axis, x.rank), keepdims)
 
 
 def _extreme(choose: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
@@ -301,6 +332,11 @@ def min(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tensor
 @min.kernel
 def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return _extreme(xp.min, x, axis=axis, keepdims=keepdims)
+
+
+@min.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    return _lowered_extreme(b, "min", "all", x, axis, keepdims)
 
 
 min.shape(_extreme_spec)

@@ -172,6 +172,15 @@ def _(xp: Any, x: Array, like: Array, *, axis: Any) -> Any:
     return xp.reshape(total, target)
 
 
+@sum_to_like.lowering
+def _(b: Any, x: Any, like: Any, *, axis: Any) -> Any:
+    if axis is not None:
+        x = b.reduce("sum", x, normalize_axes(axis, x.rank))
+    extra = x.rank - like.rank
+    stretched = [i for i, n in enumerate(x.shape) if i < extra or like.shape[i - extra] != n]
+    return b.reshape(b.reduce("sum", x, stretched), like.shape)
+
+
 @sum_to_like.shape
 def _(x: Spec, like: Spec, *, axis: Any) -> Spec:
     shape = x.shape
@@ -236,6 +245,13 @@ def _(xp: Any, x: Array, like: Array, *, axis: Any) -> Any:
     return xp.broadcast_to(x, like.shape)
 
 
+@broadcast_like.lowering
+def _(b: Any, x: Any, like: Any, *, axis: Any) -> Any:
+    if axis is not None:
+        x = b.expand(x, normalize_axes(axis, like.rank))
+    return b.broadcast(x, like.shape)
+
+
 @broadcast_like.shape
 def _(x: Spec, like: Spec, *, axis: Any) -> Spec:
     shape = x.shape
@@ -288,6 +304,11 @@ def _(xp: Any, x: Array, like: Array) -> Any:
     return xp.reshape(x, like.shape)
 
 
+@reshape_like.lowering
+def _(b: Any, x: Any, like: Any) -> Any:
+    return b.reshape(x, like.shape)
+
+
 @reshape_like.shape
 def _(x: Spec, like: Spec) -> Spec:
     have, want = element_count(x.shape), element_count(like.shape)
@@ -330,6 +351,11 @@ def fill_like(x: TensorLike, value: TensorLike, /) -> Tensor:
 @fill_like.kernel
 def _(xp: Any, x: Array, value: Array) -> Any:
     return xp.broadcast_to(value, x.shape)
+
+
+@fill_like.lowering
+def _(b: Any, x: Any, value: Any) -> Any:
+    return b.broadcast(value, x.shape)
 
 
 @fill_like.shape

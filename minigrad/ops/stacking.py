@@ -140,6 +140,13 @@ def _(xp: Any, *arrays: Array, axis: int) -> Any:
     return xp.stack(arrays, axis=axis)
 
 
+@stack.lowering
+def _(b: Any, *arrays: Any, axis: int) -> Any:
+    if len(arrays) > 1:
+        return NotImplemented
+    return b.expand(arrays[0], [normalize_axis(axis, arrays[0].rank + 1)])
+
+
 @stack.shape
 def _(*arrays: Spec, axis: int) -> Spec:
     shape: Shape = None
@@ -210,6 +217,18 @@ def _(xp: Any, x: Array, *, axis: int, num: int) -> Any:
     if moved.shape[0] != num:
         raise ShapeError(f"expected {num} parts along axis {axis}, got shape {show(x.shape)}")
     return tuple([moved[i, ...] for i in range(num)])
+
+
+@unstack.lowering
+def _(b: Any, x: Any, *, axis: int, num: int) -> Any:
+    at = normalize_axis(axis, x.rank)
+    rest = (*x.shape[:at], *x.shape[at + 1 :])
+    one = (*x.shape[:at], 1, *x.shape[at + 1 :])
+    parts = []
+    for i in range(num):
+        starts = [i if axis == at else 0 for axis in range(x.rank)]
+        parts.append(b.reshape(b.slice(x, starts, [1] * x.rank, one), rest))
+    return tuple(parts)
 
 
 @unstack.shape

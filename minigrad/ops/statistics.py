@@ -26,7 +26,7 @@ from minigrad.ops.reducing import (
     widened,
 )
 from minigrad.ops.reductions import sum
-from minigrad.shapes import Spec, axis_argument, reduced
+from minigrad.shapes import Spec, axis_argument, normalize_axes, reduced
 
 __all__ = ["logsumexp", "mean", "std", "var"]
 
@@ -86,6 +86,11 @@ def _(xp: Any, x: Array, *, axis: Axis, correction: float) -> Array:
     return made
 
 
+@inverse_count.lowering
+def _(b: Any, x: Any, *, axis: Axis, correction: float) -> Any:
+    return b.constant(_one_by(reduced_count(x.shape, axis), correction), x.dtype)
+
+
 @inverse_count.shape
 def _(x: Spec, *, axis: Axis, correction: float) -> Spec:
     reduced(x.shape, axis, True)  # Refuses a wrong axis.
@@ -136,6 +141,16 @@ def mean(x: TensorLike, /, *, axis: Any = None, keepdims: bool = False) -> Tenso
 def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     require_axes(x, axis)
     return narrowed(_mean(xp, widened(x), axis, keepdims), array_dtype(x))
+
+
+@mean.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    return _lowered_mean(b, x, axis, keepdims)
+
+
+def _lowered_mean(b: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    total = b.reduce("sum", x, normalize_axes(axis, x.rank), keepdims)
+    return b.map("RealDiv", total, reduced_count(x.shape, axis))
 
 
 def _mean(xp: Any, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -211,6 +226,18 @@ def _(xp: Any, x: Array, *, axis: Axis, correction: float, keepdims: bool) -> Ar
     return narrowed(_var(xp, widened(x), axis, correction, keepdims), array_dtype(x))
 
 
+@var.lowering
+def _(b: Any, x: Any, *, axis: Axis, correction: float, keepdims: bool) -> Any:
+    return _lowered_var(b, x, axis, correction, keepdims)
+
+
+def _lowered_var(b: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
+    apart = b.map("Sub", x, _lowered_mean(b, x, axis, True))
+    squares = b.map("Mul", apart, apart)
+    total = b.reduce("sum", squares, normalize_axes(axis, x.rank), keepdims)
+    return b.map("RealDiv", total, max(reduced_count(x.shape, axis) - correction, 0))
+
+
 def _var(xp: Any, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
     apart = x - _mean(xp, x, axis, True)
     total: Array = xp.sum(apart * apart, axis=axis, keepdims=keepdims)
@@ -279,6 +306,11 @@ def _(xp: Any, x: Array, *, axis: Axis, correction: float, keepdims: bool) -> Ar
     require_axes(x, axis)
     spreads = xp.sqrt(_var(xp, widened(x), axis, correction, keepdims))
     return narrowed(spreads, array_dtype(x))
+
+
+@std.lowering
+def _(b: Any, x: Any, *, axis: Axis, correction: float, keepdims: bool) -> Any:
+    return b.map("Sqrt", _lowered_var(b, x, axis, correction, keepdims))
 
 
 std.shape(_reduced_spec)
@@ -356,6 +388,23 @@ def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return narrowed(result, array_dtype(x))
 
 
+@logsumexp.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    shape = reduced(x.shape, axis, keepdims)
+    if not x.size:
+        return b.full(shape, -np.inf, x.dtype)
+    axes = normalize_axes(axis, x.rank)
+    top = b.reduce("max", x, axes, keepdims=True)
+    relative = b.map("Exp", lowered_distance(b, x, top))
+    total = b.reduce("sum", relative, axes, keepdims=True)
+    return b.reshape(b.map("Add", b.map("Log", total), top), shape)
+
+
+def lowered_distance(b: Any, x: Any, top: Any) -> Any:
+    """In a plan, ``x - top``, and 0 where they are the same infinity."""
+    return b.map("Select", b.map("Equal", x, top), b.constant(0, x.dtype), b.map("Sub", x, top))
+
+
 logsumexp.shape(_reduced_spec)
 
 
@@ -406,6 +455,16 @@ def _(xp: Any, x: Array, *, axis: Axis) -> Array:
     relative, _top = _relative(xp, widened(x), axis)
     result = relative / xp.sum(relative, axis=axis, keepdims=True)
     return narrowed(result, array_dtype(x))
+
+
+@softmax.lowering
+def _(b: Any, x: Any, *, axis: Axis) -> Any:
+    if not x.size:
+        return x
+    axes = normalize_axes(axis, x.rank)
+    top = b.reduce("max", x, axes, keepdims=True)
+    relative = b.map("Exp", lowered_distance(b, x, top))
+    return b.map("RealDiv", relative, b.reduce("sum", relative, axes, keepdims=True))
 
 
 @softmax.shape

@@ -77,6 +77,16 @@ def _(xp: Any, x: Any, repetitions: Any = None, *, sizes: Sizes | None) -> Any:
     return xp.tile(x, times)
 
 
+@tile.lowering
+def _(b: Any, x: Any, repetitions: Any = None, *, sizes: Sizes | None) -> Any:
+    if repetitions is not None and repetitions.constant is None:
+        return NotImplemented
+    times = actual_sizes(sizes, None if repetitions is None else repetitions.constant)
+    pairs, final = _tile_pairs(x.shape, times), _tiled(x.shape, times)
+    apart = b.reshape(x, [1 if i % 2 == 0 else d for i, d in enumerate(pairs)])
+    return b.reshape(b.broadcast(apart, pairs), final)
+
+
 @tile.shape
 def _(x: Spec, repetitions: Spec | None, *, sizes: Sizes | None) -> Spec:
     return Spec(_tiled(x.shape, static_sizes(sizes, repetitions, "repetitions")), x.dtype)
@@ -90,6 +100,14 @@ def _tiled(shape: Shape, times: Shape) -> Shape:
     long = (1,) * (rank - len(shape)) + shape
     often = (1,) * (rank - len(times)) + times
     return tuple([_product(d, t) for d, t in zip(long, often, strict=True)])
+
+
+def _tile_pairs(shape: Sizes, times: Sizes) -> Sizes:
+    """The shape of the tiled tensor with every axis split into repetitions and length."""
+    rank = max(len(shape), len(times))
+    long = (1,) * (rank - len(shape)) + shape
+    often = (1,) * (rank - len(times)) + times
+    return tuple([d for pair in zip(often, long, strict=True) for d in pair])
 
 
 def _product(a: Dim, b: Dim) -> Dim:
@@ -150,12 +168,18 @@ def _check_tiled(shape: Shape, like: Shape, times: Shape) -> None:
 def _(xp: Any, x: Any, like: Any, repetitions: Any = None, *, sizes: Sizes | None) -> Any:
     times = actual_sizes(sizes, repetitions, "repetitions")
     _check_tiled(x.shape, like.shape, times)
-    rank = max(like.ndim, len(times))
-    long = (1,) * (rank - like.ndim) + like.shape
-    often = (1,) * (rank - len(times)) + times
-    pairs = [d for pair in zip(often, long, strict=True) for d in pair]
-    total = sum_axes(xp, xp.reshape(x, pairs), tuple(range(0, 2 * rank, 2)))
+    pairs = _tile_pairs(like.shape, times)
+    total = sum_axes(xp, xp.reshape(x, pairs), tuple(range(0, len(pairs), 2)))
     return xp.reshape(total, like.shape)
+
+
+@tile_sum.lowering
+def _(b: Any, x: Any, like: Any, repetitions: Any = None, *, sizes: Sizes | None) -> Any:
+    if repetitions is not None and repetitions.constant is None:
+        return NotImplemented
+    times = actual_sizes(sizes, None if repetitions is None else repetitions.constant)
+    pairs = _tile_pairs(like.shape, times)
+    return b.reshape(b.reduce("sum", b.reshape(x, pairs), range(0, len(pairs), 2)), like.shape)
 
 
 @tile_sum.shape
@@ -245,6 +269,15 @@ def _(xp: Any, x: Any, repeats: Any = None, *, sizes: Sizes | None, axis: int) -
     return xp.repeat(x, np.asarray(counts, np.int64), axis=axis)
 
 
+@repeat.lowering
+def _(b: Any, x: Any, repeats: Any = None, *, sizes: Sizes | None, axis: int) -> Any:
+    if sizes is None or len(sizes) != 1:
+        return NotImplemented
+    at = normalize_axis(axis, x.rank) + 1
+    wide = (*x.shape[:at], sizes[0], *x.shape[at:])
+    return b.reshape(b.broadcast(b.expand(x, [at]), wide), _repeated(x.shape, axis, sizes))
+
+
 @repeat.shape
 def _(x: Spec, repeats: Spec | None, *, sizes: Sizes | None, axis: int) -> Spec:
     return Spec(_repeated(x.shape, axis, static_sizes(sizes, repeats, "repeats")), x.dtype)
@@ -315,6 +348,14 @@ def _(xp: Any, x: Any, like: Any, repeats: Any = None, *, sizes: Sizes | None, a
     owners = np.repeat(np.arange(length), np.asarray(counts, np.int64))
     total = add_rows(xp, zero_rows(xp, length, width, x.dtype), owners, rows)
     return xp.moveaxis(xp.reshape(total, (length, *rest)), 0, at)
+
+
+@repeat_sum.lowering
+def _(b: Any, x: Any, like: Any, repeats: Any = None, *, sizes: Sizes | None, axis: int) -> Any:
+    if sizes is None or len(sizes) != 1:
+        return NotImplemented
+    at = normalize_axis(axis, like.rank) + 1
+    return b.reduce("sum", b.reshape(x, (*like.shape[:at], sizes[0], *like.shape[at:])), [at])
 
 
 @repeat_sum.shape

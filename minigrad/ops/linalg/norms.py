@@ -30,7 +30,7 @@ from minigrad.ops.powers import pow as power
 from minigrad.ops.reducing import Axis, require_axes, spread, widened
 from minigrad.ops.selection import where
 from minigrad.ops.shaping import ones_like, zeros_like
-from minigrad.shapes import Spec, axis_argument, reduced, show
+from minigrad.shapes import Spec, axis_argument, normalize_axes, reduced, show
 
 
 def _float_tensor(x: TensorLike, name: str) -> Tensor:
@@ -131,6 +131,15 @@ def _(xp: Any, x: Array, *, axis: Axis, keepdims: bool, ord: float) -> Any:
     else:
         made = xp.sum(xp.abs(v) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
     return xp.asarray(made, dtype=x.dtype)
+
+
+@vector_norm.lowering
+def _(b: Any, x: Any, *, axis: Axis, keepdims: bool, ord: float) -> Any:
+    axes = normalize_axes(axis, x.rank)
+    if ord == 2:
+        return b.map("Sqrt", b.reduce("sum", b.map("Mul", x, x), axes, keepdims))
+    powers = b.map("Pow", b.map("Abs", x), ord)
+    return b.map("Pow", b.reduce("sum", powers, axes, keepdims), 1 / ord)
 
 
 @vector_norm.shape

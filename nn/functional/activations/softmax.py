@@ -23,8 +23,15 @@ from minigrad.ops.reducing import (
     widened,
 )
 from minigrad.ops.reductions import sum as reduce_sum
-from minigrad.ops.statistics import softmax
-from minigrad.shapes import Spec, axis_argument, axis_argument_int, normalize_axis, reduced
+from minigrad.ops.statistics import lowered_distance, softmax
+from minigrad.shapes import (
+    Spec,
+    axis_argument,
+    axis_argument_int,
+    normalize_axes,
+    normalize_axis,
+    reduced,
+)
 
 __all__ = ["hardmax", "log_softmax", "softmax", "softmin"]
 
@@ -87,6 +94,16 @@ def _(xp: Any, x: Array, *, axis: Axis) -> Any:
         shifted = xp.where(logits == top, 0, shifted)
     result = shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
     return narrowed(result, array_dtype(x))
+
+
+@log_softmax.lowering
+def _(b: Any, x: Any, *, axis: Axis) -> Any:
+    if not x.size:
+        return x
+    axes = normalize_axes(axis, x.rank)
+    shifted = lowered_distance(b, x, b.reduce("max", x, axes, keepdims=True))
+    total = b.reduce("sum", b.map("Exp", shifted), axes, keepdims=True)
+    return b.map("Sub", shifted, b.map("Log", total))
 
 
 @log_softmax.shape

@@ -95,6 +95,19 @@ def _(xp: Any, labels: Array, logits: Array, keep: Array | None = None, *, axis:
     return numbers
 
 
+@class_numbers.lowering
+def _(b: Any, labels: Any, logits: Any, keep: Any = None, *, axis: int) -> Any:
+    numbers = b.cast(labels, int64.dtype)
+    if keep is not None:
+        numbers = b.map("Select", keep, numbers, b.constant(0, int64.dtype))
+    if numbers.shape != labels.shape:
+        return NotImplemented
+    classes = logits.shape[axis]
+    inside = (b.map("GreaterEqual", numbers, 0), b.map("Less", numbers, classes))
+    b.check(b.map("LogicalAnd", *inside))
+    return numbers
+
+
 def _check_range(labels: Array, classes: int) -> None:
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
@@ -147,6 +160,14 @@ def _(xp: Any, labels: Array) -> Any:
             raise ArgumentError(
                 f"labels must be -1 or 1, got {wrong.ravel()[0]}; from 0 and 1 make 2 * labels - 1"
             )
+    return labels
+
+
+@sign_labels.lowering
+def _(b: Any, labels: Any) -> Any:
+    if labels.dtype.kind not in "if":
+        return NotImplemented
+    b.check(b.map("LogicalOr", b.map("Equal", labels, 1), b.map("Equal", labels, -1)))
     return labels
 
 

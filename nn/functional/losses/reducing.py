@@ -92,6 +92,11 @@ def _(xp: Any, x: Array, like: Array) -> Any:
     return x
 
 
+@same_shape.lowering
+def _(b: Any, x: Any, like: Any) -> Any:
+    return x
+
+
 @same_shape.shape
 def _(x: Spec, like: Spec) -> Spec:
     return Spec(_merged(x.shape, like.shape), x.dtype)
@@ -173,6 +178,11 @@ def multiply_no_nan(x: TensorLike, weight: TensorLike, /) -> Tensor:
 @multiply_no_nan.kernel
 def _(xp: Any, x: Array, weight: Array) -> Any:
     return xp.where(weight == 0, xp.zeros((), dtype=x.dtype), x * weight)
+
+
+@multiply_no_nan.scalar
+def _(s: Any, x: Any, weight: Any) -> Any:
+    return s.select(s.compare("==", weight, 0.0), 0.0, s.mul(x, weight))
 
 
 @multiply_no_nan.gradient(saves=("x", "weight"))

@@ -107,6 +107,13 @@ def _(xp: Any, rate: Array) -> Array:
     return rate
 
 
+@checked_rate.lowering
+def _(b: Any, rate: Any) -> Any:
+    inside = (b.map("GreaterEqual", rate, 0), b.map("LessEqual", rate, 1))
+    b.check(b.map("LogicalAnd", *inside))
+    return rate
+
+
 @checked_rate.shape
 def _(rate: Spec) -> Spec:
     _require_scalar(rate.shape)

@@ -19,7 +19,7 @@ from minigrad.ops.powers import rsqrt
 from minigrad.ops.reducing import BAD_AXES, Axis, narrowed, reduced_count, require_axes, wide
 from minigrad.ops.reductions import sum as reduce_sum
 from minigrad.ops.statistics import inverse_count
-from minigrad.shapes import Spec, axis_argument, reduced
+from minigrad.shapes import Spec, axis_argument, normalize_axes, reduced
 
 __all__ = ["MeanSquareNormalized", "Standardized", "mean_square_normalize", "standardize"]
 
@@ -154,6 +154,23 @@ def _(xp: Any, x: Array, *, axis: Axis, epsilon: float) -> tuple[Array, ...]:
     return narrowed(y, dtype), rough + rest, variance
 
 
+@standardize.lowering
+def _(b: Any, x: Any, *, axis: Axis, epsilon: float) -> Any:
+    rough = _lowered_mean(b, x, axis)
+    apart = b.map("Sub", x, rough)
+    rest = _lowered_mean(b, apart, axis)
+    apart = b.map("Sub", apart, rest)
+    variance = _lowered_mean(b, b.map("Mul", apart, apart), axis)
+    y = b.map("RealDiv", apart, b.map("Sqrt", b.map("Add", variance, epsilon)))
+    return y, b.map("Add", rough, rest), variance
+
+
+def _lowered_mean(b: Any, x: Any, axis: Axis) -> Any:
+    """`_mean` in a plan."""
+    total = b.reduce("sum", x, normalize_axes(axis, x.rank), keepdims=True)
+    return b.map("RealDiv", total, reduced_count(x.shape, axis))
+
+
 @standardize.shape
 def _(x: Spec, *, axis: Axis, epsilon: float) -> tuple[Spec, ...]:
     statistics = Spec(reduced(x.shape, axis, True), wide(x.dtype))
@@ -255,6 +272,12 @@ def _(xp: Any, x: Array, *, axis: Axis, epsilon: float) -> tuple[Array, ...]:
     v = x.astype(wide(dtype).dtype)
     square = _mean(xp, v * v, axis)
     return narrowed(v / xp.sqrt(square + v.dtype.type(epsilon)), dtype), square
+
+
+@mean_square_normalize.lowering
+def _(b: Any, x: Any, *, axis: Axis, epsilon: float) -> Any:
+    square = _lowered_mean(b, b.map("Mul", x, x), axis)
+    return b.map("RealDiv", x, b.map("Sqrt", b.map("Add", square, epsilon))), square
 
 
 @mean_square_normalize.shape

@@ -145,6 +145,17 @@ def _(xp: Any, lengths: Array, sizes: Array) -> Any:
     return (xp.arange(steps)[:, None] < lengths)[:, :, None]
 
 
+@valid_steps.lowering
+def _(b: Any, lengths: Any, sizes: Any) -> Any:
+    if sizes.constant is None:
+        return NotImplemented
+    steps, batch = int(sizes.constant[0]), lengths.shape[0]
+    valid = (b.map("GreaterEqual", lengths, 0), b.map("LessEqual", lengths, steps))
+    b.check(b.map("LogicalAnd", *valid))
+    places = b.constant(np.arange(steps, dtype=lengths.dtype).reshape(steps, 1))
+    return b.reshape(b.map("Less", places, lengths), (steps, batch, 1))
+
+
 @valid_steps.shape
 def _(lengths: Spec, sizes: Spec) -> Spec:
     steps, batch, *_ = static_sizes(None, sizes) or (None, None)
