@@ -1,0 +1,240 @@
+"""Fusion: which instructions run as one loop, with nothing between them but registers.
+
+A `Group` is a set of instructions over one *domain*: an iteration space of some shape. Values in
+it are *full*, one for each point of the domain, or *rows*, one for each index of its outer
+dimensions, as a reduction over the inner ones makes them. A reduction over outer dimensions, or
+over all, is ready only when the loop has ended: what reads it belongs to a later group.
+
+Instructions keep an order in which they can run: one may join an earlier group only if all that it
+reads is made there or before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple, TypeAlias
+
+from minigrad.compile import views
+from minigrad.compile.program import Instruction, Operand, Program, Sizes, contiguous
+
+#: More instructions than this are not put into one loop: compilers take longer than linearly.
+MOST_STEPS = 200
+
+Level: TypeAlias = Literal["full", "row", "late"]
+
+
+class Access(NamedTuple):
+    """How a group reads an operand: its strides over the domain, and where it begins."""
+
+    root: Operand
+    offset: int
+    strides: Sizes
+
+
+class Group:
+    """Instructions that run as one loop nest.
+
+    Attributes:
+        domain: the lengths of the iteration space.
+        split: how many of its dimensions are outer ones, once a reduction has fixed that.
+        batch: how many lead the dimensions that reductions over outer dimensions join.
+        steps: the instructions in order.
+        levels: for every value made here, what it is one of.
+        accesses: for every operand read from memory, how.
+    """
+
+    def __init__(self, domain: Sizes) -> None:
+        self.domain = domain
+        self.size = math.prod(domain)
+        self.split: int | None = None
+        self.batch: int | None = None
+        self.steps: list[Instruction] = []
+        self.levels: dict[Operand, Level] = {}
+        self.accesses: dict[Operand, Access] = {}
+
+    @property
+    def outer(self) -> Sizes:
+        """The outer lengths."""
+        return self.domain[: self.split]
+
+    @property
+    def inner(self) -> Sizes:
+        """The inner lengths."""
+        return self.domain[self.split :]
+
+    # -- joining ---------------------------------------------------------------------------
+
+    def join(self, step: Instruction) -> bool:
+        """Add an instruction if it fits; otherwise change nothing."""
+        if len(self.steps) >= MOST_STEPS:
+            return False
+        if step.kind == "reduce":
+            return self._join_reduction(step)
+        shape = step.inputs[0].shape if step.kind == "check" else step.output.shape  # type: ignore[union-attr]
+        size = math.prod(shape)
+        if size == self.size and self._join_map(step, shape, "full"):
+            return True
+        return (
+            self.split is not None
+            and size == math.prod(self.outer)
+            and self._join_map(step, shape, "row")
+        )
+
+    def _join_map(self, step: Instruction, shape: Sizes, level: Level) -> bool:
+        found: dict[Operand, Access] = {}
+        for x in step.inputs:
+            if x is not None and not self._reads(x, shape, level, found):
+                return False
+        self.accesses.update(found)
+        self.steps.append(step)
+        for output in step.outputs:
+            self.levels[output] = level
+        return True
+
+    def _reads(self, x: Operand, shape: Sizes, level: Level, found: dict[Operand, Access]) -> bool:
+        """Whether `x`, stretched to a shape, can be read in this domain."""
+        root = x.root
+        made = self.levels.get(root)
+        if made is None:
+            if x in self.accesses or x.uniform is not None:
+                return True
+            access = self._access(x, shape, level)
+            if access is None:
+                return False
+            found[x] = access
+            return True
+        if made == "late":
+            return False
+        if made == level:
+            return x.size == root.size and x.is_contiguous and _plain(x.shape) == _plain(shape)
+        if made == "full":
+            return False
+        # A row's value, the same along the inner dimensions.
+        view = views.reshaped(views.broadcast(x, shape), self.domain)
+        if view is None or view.constant is not None or view.offset:
+            return False
+        split = len(self.outer)
+        return _same_strides(view.strides[:split], contiguous(self.outer), self.outer) and all(
+            s == 0 or n == 1 for s, n in zip(view.strides[split:], self.inner, strict=True)
+        )
+
+    def _access(self, x: Operand, shape: Sizes, level: Level) -> Access | None:
+        target = self.domain if level == "full" else (*self.outer, *[1] * len(self.inner))
+        view = views.reshaped(views.broadcast(x, shape), target)
+        if view is None:
+            return None
+        if view.constant is not None:
+            if any(n < 0 for n in view.constant.strides):
+                return None
+            size = view.dtype.itemsize
+            return Access(view, 0, tuple([n // size for n in view.constant.strides]))
+        strides = tuple([0 if n == 1 else s for n, s in zip(target, view.strides, strict=True)])
+        return Access(x.root, view.offset, strides)
+
+    def _join_reduction(self, step: Instruction) -> bool:
+        (x,) = step.inputs
+        assert x is not None
+        first, stop = step.attrs["axes"]
+        if _plain(x.shape) != _plain(self.domain):
+            return False
+        if x.shape != self.domain:
+            # The same lengths but for ones: find the axes among the domain's.
+            first, stop = _matching_axes(x.shape, first, stop, self.domain)
+        level: Level
+        rest = math.prod(self.domain[stop:])
+        before = math.prod(self.domain[:first])
+        if rest == 1 and before == 1:
+            level = "late"
+        elif rest == 1:
+            if self.split is not None and _lengths(self.domain[first:]) != _lengths(self.inner):
+                return False
+            level = "row"
+        else:
+            if self.split is not None and _lengths(self.domain[stop:]) != _lengths(self.inner):
+                return False
+            if self.batch is not None and math.prod(self.domain[: self.batch]) != before:
+                return False
+            level = "late"
+        found: dict[Operand, Access] = {}
+        if not self._reads(x, x.shape, "full", found):
+            return False
+        if level == "row":
+            self.split = first if self.split is None else self.split
+        elif rest > 1:
+            self.split = stop if self.split is None else self.split
+            self.batch = first
+        self.accesses.update(found)
+        self.steps.append(step)
+        self.levels[step.output] = level
+        return True
+
+
+#: What a program is cut into: a group, or one instruction of another kind.
+Piece: TypeAlias = "Group | Instruction"
+
+
+def fuse(program: Program) -> list[Piece]:
+    """A program's instructions in groups, in an order in which they can run."""
+    pieces: list[Piece] = []
+    made_in: dict[Operand, int] = {}
+    read_in: dict[Operand, int] = {}
+    for step in program.instructions:
+        roots = [x.root for x in step.inputs if x is not None and x.constant is None]
+        earliest = max([made_in.get(root, -1) for root in roots], default=-1)
+        if step.kind not in ("map", "reduce", "check"):
+            place = len(pieces)
+            pieces.append(step)
+        else:
+            place = _place(pieces, step, roots, earliest, made_in, read_in)
+        for root in roots:
+            read_in[root] = max(place, read_in.get(root, -1))
+        for output in step.outputs:
+            made_in[output] = place
+    return pieces
+
+
+def _place(
+    pieces: list[Piece],
+    step: Instruction,
+    roots: list[Operand],
+    earliest: int,
+    made_in: dict[Operand, int],
+    read_in: dict[Operand, int],
+) -> int:
+    """Put a step into the latest group that it is connected with and fits, or into a new one."""
+    tried = set()
+    for index in sorted({earliest, *[read_in.get(root, -1) for root in roots]}, reverse=True):
+        if index >= earliest and index >= 0 and index not in tried:
+            tried.add(index)
+            group = pieces[index]
+            if isinstance(group, Group) and group.join(step):
+                return index
+    domain = step.inputs[0].shape if step.kind != "map" else step.output.shape  # type: ignore[union-attr]
+    group = Group(domain)
+    pieces.append(group)
+    joined = group.join(step)
+    assert joined, step
+    return len(pieces) - 1
+
+
+def _plain(shape: Sizes) -> Sizes:
+    """The lengths other than 1."""
+    return tuple([n for n in shape if n != 1])
+
+
+def _lengths(shape: Sizes) -> Sizes:
+    return _plain(shape)
+
+
+def _same_strides(have: Sizes, want: Sizes, shape: Sizes) -> bool:
+    return all(n == 1 or h == w for h, w, n in zip(have, want, shape, strict=True))
+
+
+def _matching_axes(shape: Sizes, first: int, stop: int, domain: Sizes) -> tuple[int, int]:
+    """The range of axes in `domain` that holds what the range holds in `shape`."""
+    skipped = len(_plain(shape[:first]))
+    held = len(_plain(shape[first:stop]))
+    places = [i for i, n in enumerate(domain) if n != 1]
+    if held == 0:
+        return 0, 0
+    return places[skipped], places[skipped + held - 1] + 1

@@ -1,0 +1,326 @@
+"""A program compiled to native code: how it is laid out, and how it is run."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.compile.arena import ALIGNMENT, Arena, Lifetime, plan_arena
+from minigrad.compile.fuse import Group, Piece, fuse
+from minigrad.compile.kernels import (
+    Repeat,
+    call,
+    failure,
+    fitting,
+    is_plain,
+    pure_kernel,
+    seen,
+    used_outputs,
+)
+from minigrad.compile.native import blas, engine, host
+from minigrad.compile.native.pieces import Arg, PieceCode, emit_piece
+from minigrad.compile.native.stretch import FAILED, Call, Place, emit_stretch
+from minigrad.compile.native.writer import Module
+from minigrad.compile.program import Instruction, Operand, Program
+from minigrad.core.floating import kernel_errstate
+from minigrad.core.tensor import Array
+from minigrad.executor.reference import Way
+
+
+class Stretch(NamedTuple):
+    """Consecutive pieces that one native function computes.
+
+    Attributes:
+        name: the function's name.
+        pieces: positions of the first piece and of the one after the last.
+        blas: whether it calls BLAS.
+    """
+
+    name: str
+    first: int
+    stop: int
+
+
+class NativeCode:
+    """A program as native functions, with calls of NumPy kernels between them where need be.
+
+    Many threads may run it at once: every run takes an arena of its own.
+
+    Args:
+        program: what to compute; its results own their memory (see `own_results`).
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.pieces = fuse(program)
+        module = Module(host.vector_bytes())
+        needed = _needed(self.pieces, program)
+        self.codes = [emit_piece(module, piece, needed) for piece in self.pieces]
+        self._objects = _Objects(program, self.pieces, self.codes)
+        self.arena = self._plan_arena()
+        self.steps: list[Stretch | Instruction] = []
+        self._cut(module)
+        names = [s.name for s in self.steps if isinstance(s, Stretch)]
+        self.text = module.text()
+        self._code = engine.load(self.text, names) if names else None
+        self._uses_blas = "@mg_sgemm" in self.text or "@mg_dgemm" in self.text
+        self._entries: list[Callable[..., int] | Instruction] = [
+            _entry(self._code.address(s.name)) if isinstance(s, Stretch) else s  # type: ignore[union-attr]
+            for s in self.steps
+        ]
+        self._wanted = used_outputs(program)
+        self._free: list[_Memory] = []
+
+    # -- planning --------------------------------------------------------------------------
+
+    def _plan_arena(self) -> Arena:
+        """Give every value that is no object's a place in the arena, and scratch to kernels."""
+        first: dict[Operand, int] = {}
+        last: dict[Operand, int] = {}
+        values: list[Lifetime] = []
+        for i, (piece, code) in enumerate(zip(self.pieces, self.codes, strict=True)):
+            for root in _roots(piece, code):
+                if root not in self._objects.places:
+                    first.setdefault(root, i)
+                    last[root] = i
+            if code is not None and code.kernel.scratch_bytes:
+                values.append(Lifetime(i, code.kernel.scratch_bytes, i, i))
+        values += [Lifetime(root, root.nbytes, first[root], last[root]) for root in first]
+        return plan_arena(values)
+
+    def _cut(self, module: Module) -> None:
+        """Cut the pieces into stretches of native code and calls."""
+        calls: list[Call] = []
+        start = 0
+
+        def finish(stop: int) -> None:
+            if calls:
+                name = f"stretch{len(self.steps)}"
+                emit_stretch(module, name, calls, len(self._objects.all))
+                self.steps.append(Stretch(name, start, stop))
+                calls.clear()
+
+        for i, (piece, code) in enumerate(zip(self.pieces, self.codes, strict=True)):
+            if code is None:
+                finish(i)
+                assert isinstance(piece, Instruction)
+                self.steps.append(piece)
+                start = i + 1
+                continue
+            if not calls:
+                start = i
+            places = [self._place(arg) for arg in (*code.reads, *code.writes)]
+            calls.append(Call(code.kernel, places, self.arena.offsets.get(i, 0)))
+        finish(len(self.pieces))
+
+    def _place(self, arg: Arg) -> Place:
+        at = self._objects.places.get(arg.root)
+        if at is not None:
+            return Place(at, arg.offset)
+        return Place(-1, self.arena.offsets[arg.root] + arg.offset)
+
+    # -- running ---------------------------------------------------------------------------
+
+    def run(
+        self, feeds: Sequence[Array], cells: Mapping[int, Array], transaction: Any, way: Way
+    ) -> tuple[list[Array], dict[int, Array]]:
+        """Compute the program once.
+
+        Args:
+            feeds: an array for each feed, of its shape and dtype.
+            cells: by cell key, the value of each variable that is read.
+            transaction: the state that kernels with effects read and write.
+            way: how kernels and bodies that are called run.
+
+        Returns:
+            The fetched arrays, and by cell key those to be assigned: all new.
+
+        Raises:
+            Repeat: a check has failed; the reference executor has to repeat the run.
+        """
+        program, objects = self.program, self._objects
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = _Memory(self.arena.size)
+        arrays = list(objects.all)
+        for at, operand, array in zip(objects.feeds, program.feeds, feeds, strict=True):
+            arrays[at] = _behaved(array, operand)
+        for (key, operand), at in zip(program.cells.items(), objects.cells, strict=True):
+            arrays[at] = _behaved(cells[key], operand)
+        for at, operand in objects.made:
+            arrays[at] = np.empty(operand.shape, operand.dtype)
+        try:
+            if self._uses_blas:
+                with blas.limited():
+                    self._steps(arrays, memory, transaction, way)
+            else:
+                self._steps(arrays, memory, transaction, way)
+        finally:
+            self._free.append(memory)
+        places = objects.places
+        return (
+            [arrays[places[x]] for x in program.fetches],
+            {key: arrays[places[x]] for key, x in program.writes.items()},
+        )
+
+    def _steps(self, arrays: list[Any], memory: _Memory, transaction: Any, way: Way) -> None:
+        for step in self._entries:
+            if isinstance(step, Instruction):
+                self._call(step, arrays, memory, transaction, way)
+            elif step(arrays, memory.address) == FAILED:
+                raise Repeat("a check has failed")
+
+    def _call(
+        self, step: Instruction, arrays: list[Any], memory: _Memory, transaction: Any, way: Way
+    ) -> None:
+        """Compute one instruction with its NumPy kernel."""
+        inputs = [None if x is None else self._array(x, arrays, memory) for x in step.inputs]
+        used = self._wanted.get(step.operation, ())  # type: ignore[arg-type]
+        try:
+            with kernel_errstate():
+                if is_plain(step):
+                    made = pure_kernel(step, way)(*inputs)
+                else:
+                    made = call(self.program, step, inputs, used, transaction, way)
+        except Repeat:
+            raise
+        except Exception as error:
+            found = failure(step, inputs, error)
+            if found is error:
+                raise
+            raise found from error
+        if step.primitive is None or step.primitive.single:
+            made = (made,)
+        for i, (operand, array) in enumerate(zip(step.outputs, made, strict=True)):
+            if used and not used[i]:
+                continue
+            at = self._objects.places.get(operand)
+            if at is not None:
+                array = fitting(array, operand)
+                if (
+                    array.base is not None
+                    or not array.flags.owndata
+                    or any(array is x for x in inputs)
+                ):
+                    array = np.array(array)
+                arrays[at] = array
+
+    def _array(self, x: Operand, arrays: list[Any], memory: _Memory) -> Array:
+        if x.constant is not None:
+            return x.constant
+        root = x.root
+        at = self._objects.places.get(root)
+        if at is not None:
+            array = arrays[at]
+        else:
+            start = self.arena.offsets[root]
+            array = np.ndarray(root.shape, root.dtype, memory.block, memory.start + start)
+        return seen(x, array)
+
+
+class _Objects:
+    """The arrays that native code is handed: what each is, and where it stands among them."""
+
+    def __init__(
+        self, program: Program, pieces: Sequence[Piece], codes: Sequence[PieceCode | None]
+    ) -> None:
+        self.all: list[Any] = []
+        self.places: dict[Operand, int] = {}
+        for piece, code in zip(pieces, codes, strict=True):
+            for root in _roots(piece, code):
+                if root.constant is not None:
+                    self._add(root, root.constant)
+        self.feeds = [self._add(x) for x in program.feeds]
+        self.cells = [self._add(x) for x in program.cells.values()]
+        called = [
+            x
+            for piece, code in zip(pieces, codes, strict=True)
+            if code is None and isinstance(piece, Instruction)
+            for x in piece.outputs
+        ]
+        for x in called:
+            self._add(x)
+        #: What native code makes and the run gives away.
+        self.made: list[tuple[int, Operand]] = []
+        for x in program.results:
+            if x not in self.places:
+                self.made.append((self._add(x), x))
+
+    def _add(self, operand: Operand, array: Array | None = None) -> int:
+        at = self.places.get(operand)
+        if at is None:
+            at = self.places[operand] = len(self.all)
+            self.all.append(array)
+        return at
+
+
+class _Memory:
+    """One arena."""
+
+    __slots__ = ("address", "block", "start")
+
+    def __init__(self, size: int) -> None:
+        self.block = np.empty(size + ALIGNMENT, np.uint8)
+        address = self.block.ctypes.data
+        self.start = -address % ALIGNMENT
+        self.address = address + self.start
+
+
+def own_results(program: Program) -> None:
+    """Let every fetch and assigned value be an operand that an instruction makes for it alone."""
+    taken: set[Operand] = set()
+
+    def own(x: Operand) -> Operand:
+        if x.view is None and x.producer is not None and x not in taken:
+            taken.add(x)
+            return x
+        made = Operand(x.shape, x.dtype, label=x.label)
+        program.instructions.append(Instruction("map", "copy", [x], [made], {}))
+        taken.add(made)
+        return made
+
+    for key, x in program.writes.items():
+        program.writes[key] = own(x)
+    program.fetches = [own(x) for x in program.fetches]
+
+
+def _roots(piece: Piece, code: PieceCode | None) -> list[Operand]:
+    """What a piece reads and writes in memory; of constants the operand itself."""
+    if code is not None:
+        return [arg.root for arg in (*code.reads, *code.writes)]
+    assert not isinstance(piece, Group)
+    read = [x.root for x in piece.inputs if x is not None and x.constant is None]
+    return [*read, *piece.outputs]
+
+
+def _needed(pieces: Sequence[Piece], program: Program) -> set[Operand]:
+    """The values that more than the group that makes them reads."""
+    made_in: dict[Operand, int] = {}
+    needed = set(program.results)
+    for i, piece in enumerate(pieces):
+        steps = piece.steps if isinstance(piece, Group) else [piece]
+        for step in steps:
+            for x in step.inputs:
+                if x is not None and made_in.get(x.root, i) != i:
+                    needed.add(x.root)
+            for out in step.outputs:
+                made_in[out] = i
+    return needed
+
+
+def _behaved(array: Array, operand: Operand) -> Array:
+    """An array that native code can read: in C order, aligned, in native byte order."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype == operand.dtype:
+        return array
+    return np.array(array, operand.dtype, order="C")
+
+
+def _entry(address: int) -> Callable[..., int]:
+    """The function at an address, entered with the GIL, which raises what it has set."""
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.py_object, ctypes.c_void_p)
+    return prototype(address)

@@ -1,0 +1,696 @@
+"""Native code of a fused group: a loop over rows, and in each row sweeps over its elements.
+
+The rows are the outer dimensions of the group's domain, joined into one; units of work are blocks
+of rows. A reduction over rows leaves one partial result for every unit; a last function joins them
+in the order of the units, so that results do not depend on who computed which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+from minigrad.compile.fuse import Access, Group
+from minigrad.compile.native.kernel import Kernel, Phase, kernel_function, operand
+from minigrad.compile.native.scalars import Scalars
+from minigrad.compile.native.sweeps import (
+    SEGMENT,
+    STRAIGHT,
+    Joining,
+    rounded_up,
+    sweep,
+    total,
+)
+from minigrad.compile.native.types import BOOL, I32, PTR, Type, memory_bytes, type_of
+from minigrad.compile.native.writer import Module, Value
+from minigrad.compile.phases import DEAR, Phases
+from minigrad.compile.program import Instruction, Operand, Sizes, contiguous
+
+#: A unit of work is some rows with about so many elements.
+UNIT_ELEMENTS = 16384
+#: Rows of a domain that is one long row.
+CHUNK = 4096
+#: At most so many partial results of a reduction over rows.
+MOST_UNITS = 64
+#: Values kept between sweeps lie on the stack up to this many bytes.
+STACK_BYTES = 65536
+#: Bodies with more of these ops call functions for them instead of holding their code.
+INLINED_DEAR = 6
+
+
+class GroupCode(NamedTuple):
+    """The kernel of a group, and what its args are.
+
+    Attributes:
+        kernel: its functions.
+        reads: the operands whose memory it reads, in the order of the args.
+        writes: those that it writes, which follow. Then come scratch memory, if any, and the
+            flag that a failed check sets.
+    """
+
+    kernel: Kernel
+    reads: list[Operand]
+    writes: list[Operand]
+
+
+class _Dims(NamedTuple):
+    """Dimensions of a loop, and for each access its strides over them."""
+
+    lengths: Sizes
+    strides: tuple[Sizes, ...]
+
+
+def emit_group(module: Module, group: Group, needed: Collection[Operand]) -> GroupCode:
+    """Write the functions of a group.
+
+    Args:
+        module: where to.
+        group: what to compute.
+        needed: which of its values must be in memory afterwards.
+    """
+    return _GroupEmitter(module, group, needed).run()
+
+
+class _GroupEmitter:
+    """The state of writing one group."""
+
+    def __init__(self, module: Module, group: Group, needed: Collection[Operand]) -> None:
+        self.module = module
+        self.group = group
+        self.phases = Phases(group, needed)
+        levels = group.levels
+        self.late = [s for s in group.steps if s.kind == "reduce" and levels[s.output] == "late"]
+        self.columns = [s for s in self.late if s.output.size != 1]
+        self.totals = [s for s in self.late if s.output.size == 1]
+        self._layout()
+        #: Values kept between sweeps that fit the stack; others get memory of their own.
+        self.spilled = [
+            out for out in self.phases.kept if self.row_elements * out.dtype.itemsize <= STACK_BYTES
+        ]
+        spilled = set(self.spilled)
+        self.full_writes = [out for out in self.phases.stored if out not in spilled]
+        row_writes = [out for out, level in levels.items() if level == "row" and out in needed]
+        self.writes = [*self.full_writes, *row_writes, *[s.output for s in self.late]]
+        self._write_at = {out: len(self.reads) + i for i, out in enumerate(self.writes)}
+        self._scratch_at = len(self.reads) + len(self.writes)
+        self._flag_at = self._scratch_at + 1
+        dear = sum([s.name in DEAR for sweep_ in self.phases.sweeps for s in sweep_])
+        self.inline = dear <= INLINED_DEAR
+
+    # -- the iteration space ---------------------------------------------------------------
+
+    def _layout(self) -> None:
+        """Choose rows, the dimensions within a row, and the units of work."""
+        group = self.group
+        domain = group.domain
+        self.reads: list[Operand] = []
+        self._read_at: dict[Operand, int] = {}
+        for access in group.accesses.values():
+            if access.root not in self._read_at:
+                self._read_at[access.root] = len(self.reads)
+                self.reads.append(access.root)
+        #: The distinct ways in which memory is walked over the domain.
+        self.walks: dict[tuple[Operand, int, Sizes], int] = {}
+        for access in group.accesses.values():
+            self.walks.setdefault((access.root, access.offset, access.strides), len(self.walks))
+        strides = [key[2] for key in self.walks]
+        plain = contiguous(domain)
+        split = group.split
+        #: Elements in a row when the domain is one long row that is cut; 0 otherwise.
+        self.cut = 0
+        if split is None:
+            dims = _joined(domain, [*strides, plain])
+            if len(dims.lengths) == 1 and dims.lengths[0] > CHUNK:
+                self.cut = CHUNK
+                rows = -(-dims.lengths[0] // CHUNK)
+                self.outer = _Dims((rows,), tuple([(s[0] * CHUNK,) for s in dims.strides]))
+                self.inner = dims
+            else:
+                self.outer = _Dims(dims.lengths[:-1], tuple([s[:-1] for s in dims.strides]))
+                self.inner = _Dims(dims.lengths[-1:], tuple([s[-1:] for s in dims.strides]))
+        else:
+            self.outer = _joined(domain[:split], [s[:split] for s in [*strides, plain]])
+            self.inner = _joined(domain[split:], [s[split:] for s in [*strides, plain]])
+        self.rows = math.prod(self.outer.lengths)
+        self.row_elements = CHUNK if self.cut else math.prod(self.inner.lengths)
+        self.count = self.inner.lengths[-1]
+        sizes = [memory_bytes(type_of(x.dtype)) for x in [*self.reads, *group.levels]]
+        floats = [n for n in sizes if n >= 4]
+        width = 4 if 4 in floats else max(floats, default=1)
+        self.lanes = 1 if self.count == 1 else max(self.module.vector_bytes // width, 1)
+        self._units()
+
+    def _units(self) -> None:
+        """How many rows make a unit of work; the rows of one batch stay together."""
+        batch = self.group.batch
+        batches = math.prod(self.group.domain[:batch]) if batch else 1
+        of_batch = self.rows // max(batches, 1)
+        block = max(1, UNIT_ELEMENTS // max(self.row_elements, 1))
+        if self.late:
+            over = 1 if batch else MOST_UNITS
+            block = max(block, -(-of_batch // over))
+        self.block = min(block, max(of_batch, 1))
+        self.units_of_batch = -(-of_batch // self.block)
+        self.rows_of_batch = of_batch
+        self.units = batches * self.units_of_batch
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def run(self) -> GroupCode:
+        """Write everything."""
+        self.scratch: dict[Instruction, int] = {}
+        size = 0
+        for step in self.late:
+            if self._is_column(step):
+                if self.units_of_batch > 1:
+                    self.scratch[step] = size
+                    size += self.units * self.row_elements * _joining(step).type.bits // 8
+            else:
+                self.scratch[step] = size
+                size += self.units * 8
+            size = -(-size // 64) * 64
+        phases = [Phase(self._main(), self.units, self._work())]
+        for step in self.late:
+            if self._is_column(step):
+                if self.units_of_batch > 1:
+                    phases.append(Phase(self._join_columns(step), 1, self._join_work()))
+            else:
+                phases.append(Phase(self._join_all(step), 1, self.units * 0.5))
+        return GroupCode(Kernel(tuple(phases), size), self.reads, self.writes)
+
+    def _is_column(self, step: Instruction) -> bool:
+        """Whether a reduction over rows keeps the elements of a row apart."""
+        return step.output.size != 1 or (math.prod(self.group.domain) == 1 and False)
+
+    def _work(self) -> float:
+        """Nanoseconds for all elements, roughly."""
+        cost = 0.0
+        for steps in self.phases.sweeps:
+            cost += sum([0.5 if s.name in DEAR else 0.04 for s in steps])
+        for x in [*self.reads, *self.full_writes]:
+            if x.size * 2 > self.group.size:
+                cost += 0.03 * x.dtype.itemsize
+        return cost * self.group.size + self.rows * 4.0
+
+    def _main(self) -> str:
+        w = self.w = kernel_function(self.module)
+        _, lo, hi = w.parameters
+        self.bases = [operand(w, i) for i in range(len(self.reads))]
+        self.targets = {out: operand(w, at) for out, at in self._write_at.items()}
+        self.scratch_base = operand(w, self._scratch_at) if self.scratch else w.const(0, PTR)
+        has_check = any(s.kind == "check" for s in self.group.steps)
+        self.flag = operand(w, self._flag_at) if has_check else None
+        self.spills: dict[Operand, Value] = {}
+        for out in self.spilled:
+            t = type_of(out.dtype)
+            memory = Type("uint", 8) if t.kind == "bool" else t
+            self.spills[out] = w.reserve(rounded_up(self.row_elements, self.lanes), memory)
+        straight = len(self.inner.lengths) == 1 and not self.cut
+        vectors = -(-self.count // self.lanes)
+        #: Sums over rows stay in registers where a row is short.
+        self.in_registers = (
+            bool(self.columns) and straight and (vectors * len(self.columns) <= STRAIGHT)
+        )
+        with w.loop(lo, hi) as units:
+            self._unit(units.index)
+        return w.finish_once()
+
+    def _unit(self, unit: Value) -> None:
+        w = self.w
+        if self.units_of_batch == 1:
+            first = w.mul(unit, w.index(self.block)) if self.units > 1 else w.index(0)
+            last: Value = w.add(first, w.index(self.block))
+        else:
+            batch = w.make(unit.type, f"sdiv {unit.typed}, {self.units_of_batch}")
+            within = w.make(unit.type, f"srem {unit.typed}, {self.units_of_batch}")
+            start = w.mul(batch, w.index(self.rows_of_batch))
+            first = w.add(start, w.mul(within, w.index(self.block)))
+            end = w.add(start, w.index(self.rows_of_batch))
+            last = w.minimum(w.add(first, w.index(self.block)), end)
+        carried = [_joining(s).identity(w, _joining(s).wide) for s in self.totals]
+        self.partials = {s: self._partial(s, unit) for s in self.columns}
+        if self.in_registers:
+            vectors = -(-self.count // self.lanes)
+            for step in self.columns:
+                j = _joining(step)
+                carried += [j.identity(w, j.type.of(self.lanes))] * vectors
+        else:
+            for step in self.columns:
+                self._clear(step)
+        if self.rows == 1:
+            after = self._row(w.index(0), carried)
+        else:
+            with w.loop(first, last, 1, carried) as rows:
+                rows.next = tuple(self._row(rows.index, list(rows.values)))
+            after = list(rows.results)
+        for step, value in zip(self.totals, after, strict=False):
+            place = w.at(self.scratch_base, self.scratch[step], Type("int", 8))
+            w.store(value, w.at(place, unit, value.type))
+        if self.in_registers:
+            registers = after[len(self.totals) :]
+            vectors = -(-self.count // self.lanes)
+            for i, step in enumerate(self.columns):
+                for k in range(vectors):
+                    left = self.count - k * self.lanes
+                    self._put(
+                        registers[i * vectors + k],
+                        w.at(self.partials[step], k * self.lanes, _joining(step).type),
+                        w.mask(w.index(left), self.lanes) if left < self.lanes else None,
+                    )
+
+    def _partial(self, step: Instruction, unit: Value) -> Value:
+        """Where a unit leaves its sums over rows: the result itself if nobody else adds to it."""
+        w = self.w
+        t = _joining(step).type
+        if self.units_of_batch == 1:
+            base = self.targets[step.output]
+        else:
+            base = w.at(self.scratch_base, self.scratch[step], Type("int", 8))
+        return w.at(base, w.mul(unit, w.index(self.row_elements)), t)
+
+    def _clear(self, step: Instruction) -> None:
+        w = self.w
+        j = _joining(step)
+        place = self.partials[step]
+
+        def body(index: Value, mask: Value | None) -> list[Value]:
+            self._put(j.identity(w, j.type.of(self.lanes)), w.at(place, index, j.type), mask)
+            return []
+
+        sweep(w, self.row_elements, self.lanes, (), body)
+
+    def _put(self, value: Value, address: Value, mask: Value | None) -> None:
+        if mask is None:
+            self.w.store(value, address)
+        else:
+            self.w.store_masked(value, address, mask)
+
+    # -- a row -----------------------------------------------------------------------------
+
+    def _row(self, row: Value, carried: list[Value]) -> list[Value]:
+        """Write the code of one row; the carried values after it."""
+        w = self.w
+        self.row = row
+        self.carried = carried
+        self.row_values: dict[Operand, Value] = {}
+        position = self._positions(row)
+        #: The address of a row's first element, for every walk, and last for plain order.
+        self.starts: list[Value | None] = []
+        for i, (root, offset, _) in enumerate(self.walks):
+            t = type_of(root.dtype)
+            base = self.bases[self._read_at[root]]
+            self.starts.append(w.at(base, position(i, offset), t))
+        self.plain_start = position(len(self.walks), 0)
+        self.fixed: dict[int, Value] = {}
+        for i, (root, _, _) in enumerate(self.walks):
+            if not any(self.inner.strides[i]):
+                start = self.starts[i]
+                assert start is not None
+                self.fixed[i] = w.load(start, type_of(root.dtype))
+        if self.cut:
+            full = self.inner.lengths[0]
+            if full % CHUNK == 0:
+                self.row_count: int | Value = CHUNK
+            else:
+                begin = w.mul(row, w.index(CHUNK))
+                self.row_count = w.minimum(w.sub(w.index(full), begin), w.index(CHUNK))
+        else:
+            self.row_count = self.count
+        for phase in range(self.phases.count + 1):
+            for step in self.phases.rows[phase]:
+                self._row_step(step)
+            if phase < self.phases.count:
+                self._sweep(phase)
+        return self.carried
+
+    def _positions(self, row: Value) -> Callable[[int, int], Value | int]:
+        """How to find the element at which a walk begins its row."""
+        w = self.w
+        lengths = self.outer.lengths
+        indices: list[Value] = []
+        if self.rows > 1:
+            rest = row
+            for n in reversed(lengths[1:]):
+                indices.append(w.make(rest.type, f"srem {rest.typed}, {n}"))
+                rest = w.make(rest.type, f"sdiv {rest.typed}, {n}")
+            indices.append(rest)
+            indices.reverse()
+
+        def position(walk: int, offset: int) -> Value | int:
+            where: Value | None = None
+            if self.rows > 1:
+                for index, stride in zip(indices, self.outer.strides[walk], strict=True):
+                    if stride:
+                        step = w.mul(index, w.index(stride)) if stride != 1 else index
+                        where = step if where is None else w.add(where, step)
+            if where is None:
+                return offset
+            return w.add(where, w.index(offset)) if offset else where
+
+        return position
+
+    def _row_step(self, step: Instruction) -> None:
+        """A step on one value a row."""
+        values = [None if x is None else self._row_input(x) for x in step.inputs]
+        if step.kind == "check":
+            self._check(values[0])
+            return
+        value = self._compute(step, values, 1)
+        self.row_values[step.output] = value
+        self._store_row(step.output, value)
+
+    def _store_row(self, out: Operand, value: Value) -> None:
+        if out in self._write_at and self.group.levels[out] == "row":
+            w = self.w
+            w.store(value, w.at(self.targets[out], self.row, type_of(out.dtype)))
+
+    def _row_input(self, x: Operand) -> Value:
+        if x.uniform is not None:
+            return self.w.const(x.uniform, type_of(x.dtype))
+        made = self.row_values.get(x.root)
+        if made is not None:
+            return made
+        access = self.group.accesses[x]
+        walk = self.walks[access.root, access.offset, access.strides]
+        return self.fixed[walk]
+
+    def _compute(self, step: Instruction, values: list[Any], lanes: int) -> Value:
+        if step.name == "copy":
+            return values[0]  # type: ignore[no-any-return]
+        assert step.primitive is not None and step.primitive.scalar_form is not None
+        scalars = Scalars(self.w, inline=self.inline)
+        made: Value = step.primitive.scalar_form(scalars, *values, **step.attrs)
+        return made
+
+    def _check(self, holds: Value | None) -> None:
+        w = self.w
+        assert holds is not None and self.flag is not None
+        with w.when(w.any(w.not_(holds))):
+            w.store(w.const(1, I32), self.flag)
+
+    # -- a sweep ---------------------------------------------------------------------------
+
+    def _sweep(self, phase: int) -> None:
+        """Write one sweep over the row, and what its reductions come to."""
+        w = self.w
+        steps = self.phases.sweeps[phase]
+        reductions = [s for s in steps if s.kind == "reduce" and s not in self.columns]
+        columns = [s for s in steps if s.kind == "reduce" and s in self.columns]
+        joinings = [_joining(s) for s in reductions]
+        outer_inner = self.inner.lengths[:-1]
+
+        def at_offsets(offsets: dict[int, Value], plain: Value | None) -> list[Value]:
+            def body(index: Value, mask: Value | None) -> list[Value]:
+                return self._vector(phase, steps, reductions, columns, index, mask, offsets, plain)
+
+            return sweep(w, self.row_count, self.lanes, joinings, body)
+
+        if not outer_inner:
+            scalars = [total(w, j, v) for j, v in zip(joinings, at_offsets({}, None), strict=True)]
+        else:
+            scalars = self._nested(joinings, outer_inner, at_offsets)
+        for step, joining, value in zip(reductions, joinings, scalars, strict=True):
+            if step in self.totals:
+                i = self.totals.index(step)
+                self.carried[i] = joining.join(w, self.carried[i], value)
+            else:
+                value = w.convert(value, joining.type)
+                self.row_values[step.output] = value
+                self._store_row(step.output, value)
+
+    def _nested(
+        self, joinings: list[Joining], lengths: Sizes, at_offsets: Callable[..., list[Value]]
+    ) -> list[Value]:
+        """Sweeps over rows of several dimensions: the last in vectors, the others one by one."""
+        w = self.w
+        many = math.prod(lengths)
+        first = [j.identity(w, j.wide) for j in joinings]
+        with w.loop(0, many, 1, first) as loop:
+            rest = loop.index
+            indices = []
+            for n in reversed(lengths[1:]):
+                indices.append(w.make(rest.type, f"srem {rest.typed}, {n}"))
+                rest = w.make(rest.type, f"sdiv {rest.typed}, {n}")
+            indices.append(rest)
+            indices.reverse()
+            offsets: dict[int, Value] = {}
+            plain: Value | None = None
+            for walk, strides in enumerate(self.inner.strides):
+                where: Value | None = None
+                for index, stride in zip(indices, strides[:-1], strict=True):
+                    if stride:
+                        step = w.mul(index, w.index(stride))
+                        where = step if where is None else w.add(where, step)
+                if where is not None:
+                    if walk == len(self.walks):
+                        plain = where
+                    else:
+                        offsets[walk] = where
+            vectors = at_offsets(offsets, plain)
+            loop.next = tuple(
+                [
+                    total(w, j, v, before)
+                    for j, v, before in zip(joinings, vectors, loop.values, strict=True)
+                ]
+            )
+        return list(loop.results)
+
+    def _segments(
+        self, joinings: list[Joining], count: int, at_offsets: Callable[..., list[Value]]
+    ) -> list[Value]:
+        """Sweeps over the segments of a long row, so that long sums stay accurate."""
+        w = self.w
+        first = [j.identity(w, j.wide) for j in joinings]
+        with w.loop(0, count, SEGMENT, first) as loop:
+            left = w.sub(w.index(count), loop.index)
+            length = SEGMENT if count % SEGMENT == 0 else w.minimum(left, w.index(SEGMENT))
+            vectors = at_offsets({}, None, length, loop.index)
+            loop.next = tuple(
+                [
+                    total(w, j, v, before)
+                    for j, v, before in zip(joinings, vectors, loop.values, strict=True)
+                ]
+            )
+        return list(loop.results)
+
+    def _vector(
+        self,
+        phase: int,
+        steps: list[Instruction],
+        reductions: list[Instruction],
+        columns: list[Instruction],
+        index: Value,
+        mask: Value | None,
+        offsets: dict[int, Value],
+        plain: Value | None,
+    ) -> list[Value]:
+        """Write the code for one vector of elements; what each reduction joins."""
+        w = self.w
+        values: dict[Operand, Value] = {}
+        in_row = index if plain is None else w.add(index, plain)
+        lanes = self.lanes
+
+        def get(x: Operand | None) -> Value | None:
+            if x is None:
+                return None
+            if x.uniform is not None:
+                return w.const(x.uniform, type_of(x.dtype).of(lanes))
+            root = x.root
+            found = values.get(root)
+            if found is not None:
+                return found
+            if root in self.row_values:
+                return w.splat(self.row_values[root], lanes)
+            if root in self.group.levels:
+                made = self._reload(root, in_row, mask)
+                values[root] = made
+                return made
+            found = values.get(x)
+            if found is None:
+                found = values[x] = self._load(self.group.accesses[x], index, mask, offsets)
+            return found
+
+        joined: dict[Instruction, Value] = {}
+        for step in steps:
+            inputs = [get(x) for x in step.inputs]
+            if step.kind == "reduce":
+                value = inputs[0]
+                assert value is not None
+                joined[step] = value
+            elif step.kind == "check":
+                holds = inputs[0]
+                assert holds is not None
+                if mask is not None:
+                    holds = w.or_(holds, w.not_(mask))
+                self._check(holds)
+            else:
+                out = step.output
+                if self.phases.stored.get(out, phase) < phase:
+                    continue
+                value = values[out] = self._compute(step, inputs, lanes)
+                if self.phases.stored.get(out) == phase:
+                    self._put(value, self._place(out, in_row), mask)
+        for step in columns:
+            self._add_to_column(step, joined[step], index, in_row, mask)
+        return [joined[step] for step in reductions]
+
+    def _place(self, out: Operand, in_row: Value) -> Value:
+        """The address of an element that this group has written, in plain order."""
+        w = self.w
+        t = type_of(out.dtype)
+        spill = self.spills.get(out)
+        if spill is not None:
+            return w.at(spill, in_row, t)
+        start = self.plain_start
+        where = in_row
+        if not (isinstance(start, int) and start == 0):
+            begin = w.index(start) if isinstance(start, int) else start
+            where = w.add(begin, in_row)
+        return w.at(self.targets[out], where, t)
+
+    def _reload(self, out: Operand, in_row: Value, mask: Value | None) -> Value:
+        w = self.w
+        t = type_of(out.dtype).of(self.lanes)
+        place = self._place(out, in_row)
+        return w.load(place, t) if mask is None else w.load_masked(place, t, mask)
+
+    def _load(
+        self, access: Access, index: Value, mask: Value | None, offsets: dict[int, Value]
+    ) -> Value:
+        w = self.w
+        walk = self.walks[access.root, access.offset, access.strides]
+        if walk in self.fixed:
+            return w.splat(self.fixed[walk], self.lanes)
+        t = type_of(access.root.dtype)
+        start = self.starts[walk]
+        assert start is not None
+        if walk in offsets:
+            start = w.at(start, offsets[walk], t)
+        stride = self.inner.strides[walk][-1]
+        if stride == 1:
+            place = w.at(start, index, t)
+            vector = t.of(self.lanes)
+            return w.load(place, vector) if mask is None else w.load_masked(place, vector, mask)
+        if stride == 0:
+            return w.splat(w.load(start, t), self.lanes)
+        return self._gather(w.at(start, w.mul(index, w.index(stride)), t), t, stride, mask)
+
+    def _gather(self, start: Value, t: Type, stride: int, mask: Value | None) -> Value:
+        """Elements that lie apart, one to a lane."""
+        w = self.w
+        raw = Type("uint", 8) if t.kind == "bool" else t
+        vector = raw.of(self.lanes)
+        steps = w.iota(Type("int", 64, self.lanes))
+        where = w.mul(steps, w.like(stride, steps))
+        pointers = w.make(
+            Type("ptr", 64, self.lanes),
+            f"getelementptr {raw.text}, ptr {start.text}, {where.typed}",
+        )
+        name = f"llvm.masked.gather.{vector.suffix}.v{self.lanes}p0"
+        lanes = mask or w.const(True, BOOL.of(self.lanes))
+        self.module.declare(
+            f"{vector.text} @{name}({pointers.type.text}, {lanes.type.text}, {vector.text})"
+        )
+        made = w.make(
+            vector,
+            f"call {vector.text} @{name}({pointers.type.text} align {memory_bytes(raw)} "
+            f"{pointers.text}, {lanes.typed}, {w.const(0, vector).typed})",
+        )
+        return w.compare("!=", made, w.like(0, made)) if t.kind == "bool" else made
+
+    def _add_to_column(
+        self, step: Instruction, value: Value, index: Value, in_row: Value, mask: Value | None
+    ) -> None:
+        w = self.w
+        joining = _joining(step)
+        if self.in_registers:
+            vectors = -(-self.count // self.lanes)
+            k = int(index.text) // self.lanes
+            i = len(self.totals) + self.columns.index(step) * vectors + k
+            self.carried[i] = joining.join(w, self.carried[i], value)
+            return
+        place = w.at(self.partials[step], in_row, joining.type)
+        vector = joining.type.of(self.lanes)
+        old = w.load(place, vector) if mask is None else w.load_masked(place, vector, mask)
+        self._put(joining.join(w, old, value), place, mask)
+
+    # -- joining what the units left ---------------------------------------------------------
+
+    def _join_columns(self, step: Instruction) -> str:
+        """Add up the sums over rows that the units of each batch left, in order."""
+        w = kernel_function(self.module)
+        joining = _joining(step)
+        scratch = w.at(operand(w, self._scratch_at), self.scratch[step], Type("int", 8))
+        target = operand(w, self._write_at[step.output])
+        n = self.row_elements
+        batches = self.units // self.units_of_batch
+        with w.loop(0, batches) as batch:
+            base = w.at(scratch, w.mul(batch.index, w.index(self.units_of_batch * n)), joining.type)
+            out = w.at(target, w.mul(batch.index, w.index(n)), joining.type)
+
+            def body(index: Value, mask: Value | None) -> list[Value]:
+                vector = joining.type.of(self.lanes)
+                place = w.at(base, index, joining.type)
+
+                def load(address: Value) -> Value:
+                    return (
+                        w.load(address, vector)
+                        if mask is None
+                        else w.load_masked(address, vector, mask)
+                    )
+
+                with w.loop(1, self.units_of_batch, 1, [load(place)]) as units:
+                    more = load(w.at(place, w.mul(units.index, w.index(n)), joining.type))
+                    units.next = (joining.join(w, units.values[0], more),)
+                value = units.results[0]
+                if mask is None:
+                    w.store(value, w.at(out, index, joining.type))
+                else:
+                    w.store_masked(value, w.at(out, index, joining.type), mask)
+                return []
+
+            sweep(w, n, self.lanes, (), body)
+        return w.finish_once()
+
+    def _join_all(self, step: Instruction) -> str:
+        """Join the scalars that the units left, in order and in the wide type."""
+        w = kernel_function(self.module)
+        joining = _joining(step)
+        scratch = w.at(operand(w, self._scratch_at), self.scratch[step], Type("int", 8))
+        first = joining.identity(w, joining.wide)
+        with w.loop(0, self.units, 1, [first]) as loop:
+            more = w.load(w.at(scratch, loop.index, joining.wide), joining.wide)
+            loop.next = (joining.join(w, loop.values[0], more),)
+        value = w.convert(loop.results[0], joining.type)
+        w.store(value, operand(w, self._write_at[step.output]))
+        return w.finish_once()
+
+
+def _joining(step: Instruction) -> Joining:
+    return Joining(step.name, type_of(step.output.dtype))
+
+
+def _joined(lengths: Sizes, strides: list[Sizes]) -> _Dims:
+    """Dimensions that every access walks as one, joined; those of length 1 dropped."""
+    kept = [i for i, n in enumerate(lengths) if n != 1]
+    joined: list[int] = []
+    walks: list[list[int]] = [[] for _ in strides]
+    for i in kept:
+        n = lengths[i]
+        if joined and all(walk[-1] == s[i] * n for walk, s in zip(walks, strides, strict=True)):
+            joined[-1] *= n
+            for walk, s in zip(walks, strides, strict=True):
+                walk[-1] = s[i]
+        else:
+            joined.append(n)
+            for walk, s in zip(walks, strides, strict=True):
+                walk.append(s[i])
+    if not joined:
+        joined = [1]
+        walks = [[0] for _ in strides]
+        walks[-1] = [1]
+    return _Dims(tuple(joined), tuple([tuple(walk) for walk in walks]))
+
+
+__all__ = ["GroupCode", "emit_group"]

@@ -1,0 +1,70 @@
+"""Native kernels for the pieces that a program is cut into, where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from minigrad.compile.fuse import Group, Piece
+from minigrad.compile.native import symbols
+from minigrad.compile.native.kernel import Kernel
+from minigrad.compile.native.loops import emit_group
+from minigrad.compile.native.product_spec import ProductSpec
+from minigrad.compile.native.products import emit_product
+from minigrad.compile.native.specials import SPECIALS
+from minigrad.compile.native.types import has_type, type_of
+from minigrad.compile.native.writer import Module
+from minigrad.compile.program import Instruction, Operand
+
+
+class Arg(NamedTuple):
+    """An arg of a kernel: an operand that has elements, and how many bytes into them it points."""
+
+    root: Operand
+    offset: int = 0
+
+
+class PieceCode(NamedTuple):
+    """The kernel of a piece, the args it reads, and those it writes, which follow them."""
+
+    kernel: Kernel
+    reads: list[Arg]
+    writes: list[Arg]
+
+
+def emit_piece(module: Module, piece: Piece, needed: Collection[Operand]) -> PieceCode | None:
+    """Write the functions of a piece; None if it must be called as a NumPy kernel."""
+    if isinstance(piece, Group):
+        code = emit_group(module, piece, needed)
+        return PieceCode(code.kernel, [Arg(x) for x in code.reads], [Arg(x) for x in code.writes])
+    if piece.kind == "product":
+        return _product(module, piece)
+    if piece.kind == "special":
+        kernel = SPECIALS[piece.name](module, piece) if piece.name in SPECIALS else None
+        if kernel is not None:
+            reads = [Arg(x) for x in piece.inputs if x is not None]
+            return PieceCode(kernel, reads, [Arg(x) for x in piece.outputs])
+    return None
+
+
+def _product(module: Module, step: Instruction) -> PieceCode | None:
+    a, b = step.inputs
+    assert a is not None and b is not None
+    dtype = step.output.dtype
+    if dtype.kind != "f" or not has_type(dtype):
+        return None
+    *batch, m, n = step.output.shape
+    spec = ProductSpec(type_of(dtype), tuple(batch), m, n, a.shape[-1], _strides(a), _strides(b))
+    kernel = emit_product(module, spec, blas=symbols.has_blas())
+    if kernel is None:
+        return None
+    size = dtype.itemsize
+    reads = [Arg(x.root, x.offset * size) for x in (a, b)]
+    return PieceCode(kernel, reads, [Arg(step.output)])
+
+
+def _strides(x: Operand) -> tuple[int, ...]:
+    if x.constant is not None:
+        size = x.dtype.itemsize
+        return tuple([s // size for s in x.constant.strides])
+    return x.strides

@@ -1,0 +1,16 @@
+"""The native kernels that are neither loops over elements nor products, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from minigrad.compile.native.kernel import Kernel
+from minigrad.compile.native.writer import Module
+from minigrad.compile.program import Instruction
+
+#: From an instruction of kind ``"special"`` to its kernel; None if it has none for these
+#: attributes. The args are its inputs that are there, its outputs, and scratch memory if any.
+Emitter: TypeAlias = Callable[[Module, Instruction], "Kernel | None"]
+
+SPECIALS: dict[str, Emitter] = {}

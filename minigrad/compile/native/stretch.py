@@ -1,0 +1,188 @@
+"""One native function for a stretch of a program: it calls kernel after kernel.
+
+``i64 @name(ptr objects, ptr arena)`` is entered with a Python list of arrays, whose data pointers
+it reads itself, and with the address of the arena. It returns 0, or `FAILED` where a check found
+something that the reference executor has to explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from minigrad.compile.native.kernel import Kernel
+from minigrad.compile.native.types import I32, I64, PTR
+from minigrad.compile.native.writer import Module, Value, Writer
+
+#: What a stretch returns when a check has failed, and when Ctrl-C was pressed.
+FAILED = 1
+STOPPED = 2
+
+#: Kernels that take longer (nanoseconds) are given to all threads.
+PARALLEL_WORK = 20_000.0
+#: Stretches that take longer release the GIL; those that take still longer look for signals.
+RELEASING_WORK = 100_000.0
+POLLING_WORK = 2_000_000.0
+#: Kernels called from one function: compilers take longer than linearly.
+_CALLS = 40
+
+# Where CPython keeps the items of a list, and NumPy the data of an array; `layout_is_known` checks.
+_LIST_ITEMS = 24
+_ARRAY_DATA = 16
+
+
+class Place(NamedTuple):
+    """Where an operand's elements lie.
+
+    Attributes:
+        object: the position of its array among the objects, or -1: it lies in the arena.
+        offset: bytes from the start of the array, or of the arena.
+    """
+
+    object: int
+    offset: int
+
+
+class Call(NamedTuple):
+    """One kernel to be called.
+
+    Attributes:
+        kernel: its functions.
+        args: where its operands lie.
+        scratch: where its scratch memory begins in the arena.
+    """
+
+    kernel: Kernel
+    args: Sequence[Place]
+    scratch: int
+
+
+def emit_stretch(module: Module, name: str, calls: Sequence[Call], objects: int) -> None:
+    """Write the function of a stretch.
+
+    Args:
+        module: where to; it holds the kernels' functions.
+        name: how to call it.
+        calls: the kernels in order.
+        objects: how many arrays there are.
+    """
+    work = sum([phase.work for call in calls for phase in call.kernel.phases])
+    polling = work > POLLING_WORK
+    parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
+    names = [f"{name}_{i}" for i in range(len(parts))]
+    for part_name, part in zip(names, parts, strict=True):
+        _emit_part(module, part_name, part, polling)
+    w = module.function(name, [("objects", PTR), ("arena", PTR)], I64, linkage="")
+    listed, arena = w.parameters
+    pointers = w.reserve(max(objects, 1), PTR)
+    flag = w.reserve(1, I32)
+    w.store(w.const(0, I32), flag)
+    items = _pointer_at(w, listed, _LIST_ITEMS)
+    with w.loop(0, objects) as loop:
+        item = w.load(w.at(items, loop.index, PTR), PTR)
+        w.store(_pointer_at(w, item, _ARRAY_DATA), w.at(pointers, loop.index, PTR))
+    released = work > RELEASING_WORK
+    state: Value = w.const(0, PTR)
+    if released:
+        module.declare("ptr @PyEval_SaveThread()")
+        module.declare("void @PyEval_RestoreThread(ptr)")
+        state = w.reserve(2, I64)
+        saved = w.make(PTR, "call ptr @PyEval_SaveThread()")
+        w.store(saved, state)
+        w.store(w.const(0, I64), w.at(state, 1, I64))
+    end = w.label("end")
+    stopped = w.const(0, I32)
+    ways: list[tuple[Value, str]] = []
+    for part_name in names:
+        made = w.call(part_name, pointers, arena, flag, state, result=I32)
+        assert made is not None
+        if polling:
+            following = w.label("on")
+            bad = w.compare("!=", made, w.const(0, I32))
+            ways.append((made, w.block))
+            w.put(f"br i1 {bad.text}, label %{end}, label %{following}")
+            w.begin(following)
+    ways.append((stopped, w.block))
+    w.put(f"br label %{end}")
+    w.begin(end)
+    incoming = ", ".join([f"[{value.text}, %{block}]" for value, block in ways])
+    halted = w.make(I32, f"phi i32 {incoming}")
+    if released:
+        w.call("PyEval_RestoreThread", w.load(state, PTR))
+    failed = w.load(flag, I32)
+    code = w.select(
+        w.compare("!=", halted, w.const(0, I32)),
+        w.const(STOPPED, I64),
+        w.convert(failed, I64),
+    )
+    w.finish(code)
+
+
+def _emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -> None:
+    """Write a function that calls some of the kernels; non-zero when it was told to stop."""
+    w = module.function(
+        name,
+        [("objects", PTR), ("arena", PTR), ("flag", PTR), ("state", PTR)],
+        I32,
+        attributes="noinline",
+    )
+    objects, arena, flag, state = w.parameters
+    most = max([len(call.args) for call in calls], default=0) + 2
+    args = w.reserve(most, PTR)
+    base: dict[int, Value] = {}
+    since = 0.0
+    for call in calls:
+        for i, place in enumerate(call.args):
+            if place.object < 0:
+                start = arena
+            elif place.object in base:
+                start = base[place.object]
+            else:
+                start = base[place.object] = w.load(w.at(objects, place.object, PTR), PTR)
+            w.store(_offset(w, start, place.offset), w.at(args, i, PTR))
+        w.store(_offset(w, arena, call.scratch), w.at(args, len(call.args), PTR))
+        w.store(flag, w.at(args, len(call.args) + 1, PTR))
+        for phase in call.kernel.phases:
+            if phase.units <= 0:
+                continue
+            if phase.units > 1 and phase.work > PARALLEL_WORK:
+                module.declare("void @mg_parallel(ptr, ptr, i64)")
+                w.put(
+                    f"call void @mg_parallel(ptr @{phase.function}, {args.typed}, "
+                    f"i64 {phase.units})"
+                )
+            else:
+                w.call(phase.function, args, w.index(0), w.index(phase.units))
+            since += phase.work
+            if polling and since > POLLING_WORK:
+                since = 0.0
+                _poll(w, state)
+    if polling:
+        _poll(w, state)
+    w.finish(w.const(0, I32))
+
+
+def _poll(w: Writer, state: Value) -> None:
+    """Look for signals; leave the function if there is one."""
+    w.module.declare("i32 @mg_poll(ptr)")
+    code = w.call("mg_poll", state, result=I32)
+    assert code is not None
+    stop, on = w.label("stop"), w.label("on")
+    bad = w.compare("!=", code, w.const(0, I32))
+    w.put(f"br i1 {bad.text}, label %{stop}, label %{on}")
+    w.begin(stop)
+    w.put(f"ret i32 {code.text}")
+    w.begin(on)
+
+
+def _pointer_at(w: Writer, base: Value, offset: int) -> Value:
+    return w.load(_offset(w, base, offset), PTR)
+
+
+def _offset(w: Writer, base: Value, offset: int) -> Value:
+    if offset == 0:
+        return base
+    return w.make(PTR, f"getelementptr i8, ptr {base.text}, i64 {offset}")
+
+
+__all__ = ["FAILED", "STOPPED", "Call", "Place", "emit_stretch"]
