@@ -88,6 +88,7 @@ from minigrad.saving import *
 from minigrad.session import *
 from minigrad.shapes import *
 from minigrad.tape import *
+from minigrad.threads import *
 from minigrad.transforms import *
 
 __version__ = "0.1.0"

@@ -15,10 +15,19 @@ _DECLARATION = re.compile(r'^declare\b[^@\n]*@"?([\w.$-]+)"?\s*\(', re.MULTILINE
 def load(ir: str | Sequence[str], names: Sequence[str]) -> Code:
     """Compile a module, or several that see each other's functions, and link it into the process.
 
-    `ir` is LLVM's text; `names` are the functions whose addresses are wanted. What is declared and
-    not defined is found by `minigrad.compile.native.symbols`, or else in the process's libraries.
+    Each module is kept on disk by itself, and Ctrl-C is heeded between two of them: a large plan is
+    best cut into several. What is declared and not defined comes from
+    `minigrad.compile.native.symbols`, or else from the libraries of the process.
+
+    Args:
+        ir: LLVM's text.
+        names: the functions whose addresses are wanted; they must not be ``internal``.
+
+    Raises:
+        OperationError: SciPy's BLAS is declared, and there is none.
+        RuntimeError: LLVM finds fault with a module, or a function that is declared nowhere.
     """
     modules = [ir] if isinstance(ir, str) else ir
-    objects = [assemble(module) for module in modules]
     declared = {name for module in modules for name in _DECLARATION.findall(module)}
-    return link(objects, names, addresses(declared))
+    imports = addresses(declared)
+    return link([assemble(module) for module in modules], names, imports)

@@ -10,11 +10,11 @@ where Python called the code through ``ctypes.PYFUNCTYPE``.
 from __future__ import annotations
 
 import ctypes
-import functools
 import sys
 
 from minigrad.compile.native.assembler import assemble
 from minigrad.compile.native.linker import link
+from minigrad.compile.native.lock import once
 from minigrad.compile.native.process import python_address
 
 _PERIOD = 10_000_000  # nanoseconds
@@ -115,7 +115,7 @@ def end(state: str, place: str = "end") -> str:
     )
 
 
-@functools.cache
+@once
 def poll_address() -> int:
     """Where ``mg_poll`` lies; compiled at the first call and kept."""
     imports = {name: python_address(name) for name in _API}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from minigrad.compile.native.assembler import lock, machine
+from minigrad.compile.native.assembler import machine
+from minigrad.compile.native.lock import lock
 
 # What a library costs beside its code, some 11 KB, ORC gives back only with the whole engine; an
 # engine costs .7 ms. So each takes this many libraries, then a new one is begun.
@@ -37,34 +39,36 @@ class Code:
         """Never free the memory, not even when the interpreter ends: threads may run in it."""
         library, self._library = self._library, None
         if library is not None:
-            library.keep()
+            _kept.append(library)
 
     def __del__(self) -> None:
-        self.close()
+        # At the end of the process a thread may still be inside, and nothing is left to be saved.
+        if not sys.is_finalizing():
+            self.close()
 
 
 class _Library:
     """One linked library: the tracker that holds its memory, and the engine it belongs to."""
 
     def __init__(self, engine: _Engine, tracker: Any, names: Sequence[str]) -> None:
-        self.engine = engine
+        self._engine = engine
         self._tracker = tracker
         self.addresses = {name: int(tracker[name]) for name in names}
 
-    def keep(self) -> None:
-        self._tracker.detach()
-        _kept.append(self)  # The engine must stay, too.
-
     def free(self) -> None:
         self._tracker.close()
-        self.engine.released()
+        self._engine.released()
 
 
 class _Engine:
     """An instance of ORC's JIT; it is given back once it is full and all its libraries are gone."""
 
     def __init__(self) -> None:
-        self._jit = llvm.create_lljit_compiler(machine(2), use_jit_link=True)
+        # JITLink puts all of a library side by side, so that its parts are always within reach of
+        # each other; the older linker does not, but is the only one that knows Windows well.
+        self._jit = llvm.create_lljit_compiler(
+            machine(2), use_jit_link=sys.platform != "win32", suppress_errors=True
+        )
         self._made = 0
         self._alive = 0
 
@@ -76,15 +80,15 @@ class _Engine:
         self, objects: Sequence[bytes], names: Sequence[str], imports: Mapping[str, int]
     ) -> _Library:
         builder = llvm.JITLibraryBuilder()
-        for image in objects:
-            builder.add_object_img(image)
+        for code in objects:
+            builder.add_object_img(code)
         for name, address in imports.items():
             builder.import_symbol(name, address)
         builder.add_current_process()
         for name in names:
             builder.export_symbol(name)
         self._made += 1
-        library = _Library(self, builder.link(self._jit, f"plan{self._made}"), names)
+        library = _Library(self, builder.link(self._jit, f"library{self._made}"), names)
         self._alive += 1
         return library
 
@@ -103,6 +107,9 @@ def link(objects: Sequence[bytes], names: Sequence[str], imports: Mapping[str, i
     """Link objects, which see each other's functions, and find the functions `names` of them.
 
     What they need and do not have comes from `imports`, then from the libraries of the process.
+
+    Raises:
+        RuntimeError: a function is to be found nowhere.
     """
     global _engine
     with lock:

@@ -9,7 +9,6 @@ are started by the first call that wants them, and again after a fork.
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import platform
 import sys
@@ -17,7 +16,9 @@ import time
 
 from minigrad.compile.native.assembler import assemble
 from minigrad.compile.native.linker import link
+from minigrad.compile.native.lock import once
 from minigrad.compile.native.pool_code import NAMES, pool_code
+from minigrad.threads import get_num_threads, watch_num_threads
 
 # How long a worker that has nothing to do looks out for more before it goes to sleep.
 _PATIENCE = 20e-6
@@ -58,7 +59,10 @@ class Pool:
         return max(int(times * _PATIENCE / (time.perf_counter() - begin)), 10)
 
 
-@functools.cache
+@once
 def pool() -> Pool:
-    """The pool, made at the first call."""
-    return Pool()
+    """The pool of plans, made at the first call; `mg.set_num_threads` says how many threads."""
+    made = Pool()
+    watch_num_threads(made.resize)
+    made.resize(get_num_threads())
+    return made

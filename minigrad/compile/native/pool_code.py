@@ -9,8 +9,7 @@ thread, so that a thread meets the data it had in its cache; who is done takes f
 
 from __future__ import annotations
 
-#: The most threads that one pool has.
-MAX_THREADS = 256
+from minigrad.threads import MAX_THREADS
 
 _OPEN = 1 << 31
 _STOP = 1 << 30

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import importlib
 import importlib.util
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from pathlib import Path
 from typing import Any
+
+from minigrad.compile.native.lock import once
 
 _CYTHON_BLAS = "scipy.linalg.cython_blas"
 
@@ -35,7 +36,7 @@ def blas_address(name: str) -> int:
     return int(get_pointer(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, signature) or 0)
 
 
-@functools.cache
+@once
 def _cython_blas() -> Any:
     """SciPy's module of BLAS pointers, without the rest of scipy.linalg; None without SciPy.
 

@@ -1,0 +1,39 @@
+"""The lock of the runtime, and things that are made once."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+#: Held around all that goes on inside LLVM; and while the process forks, so that a child finds no
+#: work half done by a thread that it does not have.
+lock = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+    )
+
+
+def once(make: Callable[[], _T]) -> Callable[[], _T]:
+    """A function that calls `make` when it is first called, and never in two threads at once.
+
+    >>> once(lambda: [])() == []
+    True
+    """
+    made: list[_T] = []
+
+    @functools.wraps(make)
+    def get() -> _T:
+        if not made:
+            with lock:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
