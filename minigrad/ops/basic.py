@@ -266,6 +266,11 @@ def _(xp: Any, x: Array, *, dtype: DType) -> Array:
     return x.astype(dtype.dtype)
 
 
+@astype.scalar
+def _(s: Any, x: Any, *, dtype: DType) -> Any:
+    return s.convert(x, dtype.dtype)
+
+
 @astype.shape
 def _(x: Spec, *, dtype: DType) -> Spec:
     _check_cast(x.dtype, dtype)

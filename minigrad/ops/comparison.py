@@ -71,6 +71,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.equal(x1, x2)
 
 
+@equal.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.compare("==", x1, x2)
+
+
 @primitive(
     "NotEqual",
     elementwise=True,
@@ -93,6 +98,11 @@ def not_equal(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @not_equal.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.not_equal(x1, x2)
+
+
+@not_equal.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.compare("!=", x1, x2)
 
 
 @primitive(
@@ -130,6 +140,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.less(x1, x2)
 
 
+@less.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.compare("<", x1, x2)
+
+
 @primitive(
     "LessEqual",
     elementwise=True,
@@ -153,6 +168,11 @@ def less_equal(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @less_equal.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.less_equal(x1, x2)
+
+
+@less_equal.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.compare("<=", x1, x2)
 
 
 @primitive(
@@ -180,6 +200,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.greater(x1, x2)
 
 
+@greater.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.compare(">", x1, x2)
+
+
 @primitive(
     "GreaterEqual",
     elementwise=True,
@@ -203,6 +228,11 @@ def greater_equal(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @greater_equal.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.greater_equal(x1, x2)
+
+
+@greater_equal.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.compare(">=", x1, x2)
 
 
 def _specials() -> SampleMaker:
@@ -241,6 +271,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.isnan(x)
 
 
+@isnan.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.is_nan(x)
+
+
 @primitive(
     "IsInf",
     elementwise=True,
@@ -266,6 +301,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.isinf(x)
 
 
+@isinf.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.is_inf(x)
+
+
 @primitive(
     "IsFinite",
     elementwise=True,
@@ -289,3 +329,8 @@ def isfinite(x: TensorLike, /) -> Tensor:
 @isfinite.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.isfinite(x)
+
+
+@isfinite.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.is_finite(x)

@@ -69,6 +69,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.add(x1, x2)
 
 
+@add.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.add(x1, x2)
+
+
 @add.gradient()
 def _(c: Ctx) -> Grads:
     (g,) = c.grads
@@ -98,6 +103,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.subtract(x1, x2)
 
 
+@subtract.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.sub(x1, x2)
+
+
 @subtract.gradient()
 def _(c: Ctx) -> Grads:
     (g,) = c.grads
@@ -125,6 +135,11 @@ def multiply(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @multiply.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.multiply(x1, x2)
+
+
+@multiply.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.mul(x1, x2)
 
 
 @multiply.gradient(saves=("x1", "x2"))
@@ -157,6 +172,11 @@ def divide(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @divide.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.divide(x1, x2)
+
+
+@divide.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.div(x1, x2)
 
 
 @divide.gradient(saves=("x2", "y"))
@@ -198,6 +218,11 @@ def xdivy(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @xdivy.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.where(x1 == 0, x1, xp.divide(x1, x2))
+
+
+@xdivy.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.select(s.compare("==", x1, 0), x1, s.div(x1, x2))
 
 
 @xdivy.gradient(saves=("x2", "y"))
@@ -327,6 +352,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.negative(x)
 
 
+@negative.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.neg(x)
+
+
 @negative.gradient()
 def _(c: Ctx) -> Grads:
     return -c.grads[0]
@@ -352,6 +382,11 @@ def positive(x: TensorLike, /) -> Tensor:
 
 @positive.kernel
 def _(xp: Any, x: Array) -> Any:
+    return x
+
+
+@positive.scalar
+def _(s: Any, x: Any) -> Any:
     return x
 
 
@@ -410,6 +445,14 @@ def _(xp: Any, *inputs: Array) -> Any:
         if x.shape != total.shape:
             raise _unequal(total.shape, x.shape)
         total = xp.add(total, x)
+    return total
+
+
+@add_n.lowering
+def _(b: Any, *inputs: Any) -> Any:
+    total = inputs[0]
+    for x in inputs[1:]:
+        total = b.map("Add", total, x)
     return total
 
 

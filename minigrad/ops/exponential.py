@@ -62,6 +62,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.exp(x)
 
 
+@exp.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.exp(x)
+
+
 @exp.gradient(saves=("y",))
 def _(c: Ctx) -> Grads:
     return c.grads[0] * c.outputs[0]
@@ -88,6 +93,11 @@ def expm1(x: TensorLike, /) -> Tensor:
 @expm1.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.expm1(x)
+
+
+@expm1.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.expm1(x)
 
 
 @expm1.gradient(saves=("y",))
@@ -126,6 +136,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.log(x)
 
 
+@log.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.log(x)
+
+
 @log.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     return xdivy(c.grads[0], c.inputs[0])
@@ -156,6 +171,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.log1p(x)
 
 
+@log1p.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.log1p(x)
+
+
 @log1p.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     return xdivy(c.grads[0], c.inputs[0] + 1)
@@ -184,6 +204,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.log2(x)
 
 
+@log2.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.log2(x)
+
+
 @log2.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     return xdivy(c.grads[0] * (1 / math.log(2)), c.inputs[0])
@@ -210,6 +235,11 @@ def log10(x: TensorLike, /) -> Tensor:
 @log10.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.log10(x)
+
+
+@log10.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.log10(x)
 
 
 @log10.gradient(saves=("x",))
@@ -257,6 +287,11 @@ def _(xp: Any, x: Array) -> Any:
     return special.sigmoid(xp, x)
 
 
+@sigmoid.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.sigmoid(x)
+
+
 @sigmoid.gradient(saves=("y",))
 def _(c: Ctx) -> Grads:
     (y,) = c.outputs
@@ -286,6 +321,11 @@ def softplus(x: TensorLike, /) -> Tensor:
 @softplus.kernel
 def _(xp: Any, x: Array) -> Any:
     return special.softplus(xp, x)
+
+
+@softplus.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.softplus(x)
 
 
 @softplus.gradient(saves=("x",))
@@ -336,6 +376,11 @@ def logaddexp(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @logaddexp.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return special.logaddexp(xp, x1, x2)
+
+
+@logaddexp.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.logaddexp(x1, x2)
 
 
 @logaddexp.gradient(saves=("x1", "x2"))
@@ -389,6 +434,12 @@ def xlogy(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @xlogy.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return special.xlogy(xp, x1, x2)
+
+
+@xlogy.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    zero = s.and_(s.compare("==", x1, 0.0), s.compare("==", x2, x2))
+    return s.select(zero, 0.0, s.mul(x1, s.log(x2)))
 
 
 @xlogy.gradient(saves=("x1", "x2"))

@@ -100,6 +100,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.tanh(x)
 
 
+@tanh.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.tanh(x)
+
+
 @tanh.gradient(saves=("y",))
 def _(c: Ctx) -> Grads:
     (y,) = c.outputs

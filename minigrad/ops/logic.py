@@ -85,6 +85,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.logical_and(x1, x2)
 
 
+@logical_and.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.and_(x1, x2)
+
+
 @primitive(
     "LogicalOr",
     elementwise=True,
@@ -109,6 +114,11 @@ def logical_or(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @logical_or.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.logical_or(x1, x2)
+
+
+@logical_or.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.or_(x1, x2)
 
 
 @primitive(
@@ -137,6 +147,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.logical_xor(x1, x2)
 
 
+@logical_xor.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.xor(x1, x2)
+
+
 @primitive(
     "LogicalNot",
     elementwise=True,
@@ -162,6 +177,11 @@ def logical_not(x: TensorLike, /) -> Tensor:
 @logical_not.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.logical_not(x)
+
+
+@logical_not.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.not_(x)
 
 
 @primitive(
@@ -195,6 +215,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.bitwise_and(x1, x2)
 
 
+@bitwise_and.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.and_(x1, x2)
+
+
 @primitive(
     "BitwiseOr",
     elementwise=True,
@@ -219,6 +244,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.bitwise_or(x1, x2)
 
 
+@bitwise_or.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.or_(x1, x2)
+
+
 @primitive(
     "BitwiseXor",
     elementwise=True,
@@ -241,6 +271,11 @@ def bitwise_xor(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @bitwise_xor.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.bitwise_xor(x1, x2)
+
+
+@bitwise_xor.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.xor(x1, x2)
 
 
 @primitive(
@@ -273,6 +308,11 @@ def bitwise_invert(x: TensorLike, /) -> Tensor:
 @bitwise_invert.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.bitwise_invert(x)
+
+
+@bitwise_invert.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.not_(x)
 
 
 @primitive(

@@ -121,6 +121,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.square(x)
 
 
+@square.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.square(x)
+
+
 @square.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     x: Tensor = c.inputs[0]
@@ -148,6 +153,11 @@ def reciprocal(x: TensorLike, /) -> Tensor:
 @reciprocal.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.reciprocal(x)
+
+
+@reciprocal.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.reciprocal(x)
 
 
 @reciprocal.gradient(saves=("y",))
@@ -184,6 +194,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.sqrt(x)
 
 
+@sqrt.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.sqrt(x)
+
+
 @sqrt.gradient(saves=("y",))
 def _(c: Ctx) -> Grads:
     return xdivy(c.grads[0] * 0.5, c.outputs[0])
@@ -210,6 +225,11 @@ def rsqrt(x: TensorLike, /) -> Tensor:
 @rsqrt.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.reciprocal(xp.sqrt(x))
+
+
+@rsqrt.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.rsqrt(x)
 
 
 @rsqrt.gradient(saves=("y",))

@@ -109,6 +109,11 @@ def _(xp: Any, condition: Array, x1: Array, x2: Array) -> Any:
     return xp.where(condition, x1, x2)
 
 
+@where.scalar
+def _(s: Any, condition: Any, x1: Any, x2: Any) -> Any:
+    return s.select(condition, x1, x2)
+
+
 @where.shape
 def _(condition: Spec, x1: Spec, x2: Spec) -> Spec:
     _check_condition(condition.dtype)
@@ -164,6 +169,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.maximum(x1, x2)
 
 
+@maximum.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.maximum(x1, x2)
+
+
 @maximum.gradient(saves=("x1", "x2"))
 def _(c: Ctx) -> Grads:
     x1, x2 = c.inputs
@@ -205,6 +215,11 @@ def minimum(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @minimum.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.minimum(x1, x2)
+
+
+@minimum.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.minimum(x1, x2)
 
 
 @minimum.gradient(saves=("x1", "x2"))
@@ -271,6 +286,13 @@ def _(xp: Any, x: Array, min: Array | None = None, max: Array | None = None) -> 
     if min is not None:
         x = xp.maximum(x, min)
     return x if max is None else xp.minimum(x, max)
+
+
+@clip.scalar
+def _(s: Any, x: Any, min: Any = None, max: Any = None) -> Any:
+    if min is not None:
+        x = s.maximum(x, min)
+    return x if max is None else s.minimum(x, max)
 
 
 @clip.gradient(saves=("x", "min", "max"))

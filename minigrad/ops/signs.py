@@ -59,6 +59,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.abs(x)
 
 
+@abs.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.abs(x)
+
+
 @abs.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     return c.grads[0] * sign(c.inputs[0])
@@ -89,6 +94,11 @@ def sign(x: TensorLike, /) -> Tensor:
 @sign.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.sign(x)
+
+
+@sign.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.sign(x)
 
 
 @sign.gradient()
@@ -122,6 +132,11 @@ def signbit(x: TensorLike, /) -> Tensor:
 @signbit.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.signbit(x)
+
+
+@signbit.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.compare("<", s.copysign(1.0, x), 0.0)
 
 
 @primitive(
@@ -164,6 +179,11 @@ def copysign(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @copysign.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.copysign(x1, x2)
+
+
+@copysign.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.copysign(x1, x2)
 
 
 @copysign.gradient(saves=("x1", "x2"))
@@ -229,6 +249,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.real(x)
 
 
+@real.scalar
+def _(s: Any, x: Any) -> Any:
+    return x
+
+
 @real.gradient()
 def _(c: Ctx) -> Grads:
     return c.grads[0]
@@ -259,6 +284,11 @@ def imag(x: TensorLike, /) -> Tensor:
 @imag.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.imag(x)
+
+
+@imag.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.like(0, x)
 
 
 @imag.gradient()
@@ -293,6 +323,11 @@ def conj(x: TensorLike, /) -> Tensor:
 @conj.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.conj(x)
+
+
+@conj.scalar
+def _(s: Any, x: Any) -> Any:
+    return x
 
 
 @conj.gradient()

@@ -47,6 +47,11 @@ def _(xp: Any, x: Array) -> Any:
     return (1 - x) * (1 + x)
 
 
+@one_minus_square.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.mul(s.sub(1.0, x), s.add(x, 1.0))
+
+
 @one_minus_square.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     x: Tensor = c.inputs[0]

@@ -68,6 +68,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.maximum(x, xp.zeros((), dtype=x.dtype))
 
 
+@relu.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.at_least(x, 0)
+
+
 @relu.gradient(saves=("y",))
 def _(c: Ctx) -> Grads:
     (g,), (y,) = c.grads, c.outputs
@@ -101,6 +106,11 @@ def relu6(x: TensorLike, /) -> Tensor:
 @relu6.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.minimum(xp.maximum(x, 0), 6)
+
+
+@relu6.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.at_most(s.at_least(x, 0), 6)
 
 
 @relu6.gradient(saves=("y",))
@@ -151,6 +161,12 @@ def leaky_relu(x: TensorLike, /, slope: float = 0.01) -> Tensor:
 def _(xp: Any, x: Array, *, slope: float) -> Any:
     # Without a slope -inf gives 0, not nan.
     return xp.where(x > 0, x, x * slope) if slope else xp.maximum(x, 0)
+
+
+@leaky_relu.scalar
+def _(s: Any, x: Any, *, slope: float) -> Any:
+    low = s.mul(x, slope) if slope else s.like(0.0, x)
+    return s.select(s.compare("<=", x, 0.0), low, x)
 
 
 @leaky_relu.gradient(saves=("x",))
@@ -227,6 +243,11 @@ def _(xp: Any, x: Array, slope: Array) -> Any:
     return xp.where(x > 0, x, x * slope)
 
 
+@prelu.scalar
+def _(s: Any, x: Any, slope: Any) -> Any:
+    return s.select(s.compare(">", x, 0.0), x, s.mul(x, slope))
+
+
 @prelu.shape
 def _(x: Spec, slope: Spec) -> Spec:
     return Spec(_require_fitting(x.shape, slope.shape), x.dtype)
@@ -282,6 +303,12 @@ def _(xp: Any, x: Array, *, alpha: float) -> Any:
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
 
 
+@elu.scalar
+def _(s: Any, x: Any, *, alpha: float) -> Any:
+    low = s.mul(s.expm1(s.at_most(x, 0.0)), alpha)
+    return s.select(s.compare(">", x, 0.0), x, low)
+
+
 @elu.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (g,), (x,) = c.grads, c.inputs
@@ -331,6 +358,12 @@ def celu(x: TensorLike, /, alpha: float = 1.0) -> Tensor:
 @celu.kernel
 def _(xp: Any, x: Array, *, alpha: float) -> Any:
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0) / alpha))
+
+
+@celu.scalar
+def _(s: Any, x: Any, *, alpha: float) -> Any:
+    low = s.mul(s.expm1(s.div(s.at_most(x, 0.0), alpha)), alpha)
+    return s.select(s.compare(">", x, 0.0), x, low)
 
 
 @celu.gradient(saves=("x",))

@@ -1,0 +1,156 @@
+"""Exponentials. x is reduced by a multiple of ln 2 in two parts, as by Cody and Waite (1980)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minigrad.compile.native.math.common import (
+    above,
+    below,
+    format_of,
+    from_bits,
+    horner,
+    int_type,
+    product,
+    to_bits,
+)
+from minigrad.compile.native.writer import Value, Writer
+
+
+class _Constants(NamedTuple):
+    #: exp(r) for |r| <= ln 2.
+    wide: tuple[float, ...]
+    #: (exp(r) - 1 - r)/r^2 for |r| <= ln(2)/2.
+    narrow: tuple[float, ...]
+    #: ln 2 as a sum.
+    ln2: tuple[float, float]
+    #: Below the first, exp is 0, and above the second infinite.
+    ends: tuple[float, float]
+    #: Below it, expm1 is -1.
+    minus_one: float
+    #: Below it, expm1(x) is x.
+    small: float
+
+
+_TABLE = {
+    32: _Constants(
+        (
+            1.0,
+            1.0,
+            0.5000003576278687,
+            0.1666661649942398,
+            0.04166119918227196,
+            0.008335966616868973,
+            0.001410544733516872,
+            0.0001963021932169795,
+        ),
+        (
+            0.4999999701976776,
+            0.1666654497385025,
+            0.04166746139526367,
+            0.008366411551833153,
+            0.0013868371024727821,
+        ),
+        (0.693147182464599609375, -1.904654323148236017e-09),
+        (-105.0, 89.0),
+        -18.0,
+        2.0**-25,
+    ),
+    64: _Constants(
+        (
+            1.0,
+            1.0,
+            0.4999999999999993,
+            0.16666666666666938,
+            0.04166666666670216,
+            0.008333333333269716,
+            0.0013888888883567317,
+            0.00019841269892914424,
+            2.4801590835171338e-05,
+            2.755730061207321e-06,
+            2.755615683961233e-07,
+            2.5055038010468127e-08,
+            2.1062430905521214e-09,
+            1.5935431012382011e-10,
+        ),
+        (
+            0.5,
+            0.16666666666666677,
+            0.04166666666666664,
+            0.008333333333321443,
+            0.0013888888888907874,
+            0.00019841269886570828,
+            2.4801587269424454e-05,
+            2.7557243775406073e-06,
+            2.755732606288152e-07,
+            2.5109186435102805e-08,
+            2.0897595560218094e-09,
+        ),
+        (0.693147180559945286226764, 2.319046813846299558e-17),
+        (-746.0, 710.0),
+        -40.0,
+        2.0**-54,
+    ),
+}
+_LOG2_E = 1.4426950408889634
+
+
+def _nearest(w: Writer, x: Value, factor: float, shift: int) -> tuple[Value, Value]:
+    """n, the whole number nearest to factor · x, and 2^(n + shift)."""
+    form = format_of(x)
+    magic = form.magic + form.bias + shift
+    shifted = w.fma(x, w.like(factor, x), w.like(magic, x))
+    n = w.sub(shifted, w.like(magic, x))
+    power = w.shl(to_bits(w, shifted), w.const(form.fraction, int_type(x)))
+    return n, from_bits(w, power)
+
+
+def _reduced(w: Writer, x: Value, n: Value, factor: float) -> Value:
+    """x - factor · n · ln 2."""
+    high, low = _TABLE[x.type.bits].ln2
+    rest = w.fma(n, w.like(-factor * high, x), x)
+    return w.fma(n, w.like(-factor * low, x), rest)
+
+
+def exp_between(w: Writer, x: Value) -> Value:
+    """exp(x) for an x that lies where the result neither vanishes nor overflows by far, or is NaN.
+
+    x is reduced by an even multiple 2m of ln 2. To multiply twice by 2^m is exact but for one
+    rounding, also where 2^2m would be subnormal or infinite, and cheaper than two different powers.
+    """
+    m, power = _nearest(w, x, 0.5 * _LOG2_E, 0)
+    p = horner(w, _TABLE[x.type.bits].wide, _reduced(w, x, m, 2.0))
+    return w.mul(w.mul(p, power), power)
+
+
+def exp(w: Writer, x: Value) -> Value:
+    """e to the power of x. Largest error found: 1.1 ulp in float32, 1.1 in float64."""
+    low, high = _TABLE[x.type.bits].ends
+    return exp_between(w, above(w, low, below(w, high, x)))
+
+
+def exp_down(w: Writer, x: Value) -> Value:
+    """exp(x) for x <= 0."""
+    return exp_between(w, above(w, _TABLE[x.type.bits].ends[0], x))
+
+
+def expm1_pieces(w: Writer, x: Value, k: float, shift: int) -> tuple[Value, Value]:
+    """p and 2^(n + shift) with expm1(k · x)/k = p · 2^n + (2^n - 1)/k.
+
+    If p is 0 it has the sign of x.
+    """
+    n, power = _nearest(w, x, k * _LOG2_E, shift)
+    r = _reduced(w, x, n, 1.0 / k)
+    q = horner(w, [c * k ** (i + 1) for i, c in enumerate(_TABLE[x.type.bits].narrow)], r)
+    return w.fma(product(w, q, r), r, r), power
+
+
+def expm1(w: Writer, x: Value) -> Value:
+    """exp(x) - 1. Largest error found: see `tools/check_native_math.py`."""
+    table = _TABLE[x.type.bits]
+    held = above(w, table.minus_one, below(w, table.ends[1], x))
+    # Half of the result, because 2^n may overflow where the result does not.
+    p, half = expm1_pieces(w, held, 1.0, -1)
+    made = w.fma(p, half, w.sub(half, w.like(0.5, x)))
+    tiny = w.compare("<", w.abs(x), w.like(table.small, x))
+    return w.select(tiny, x, w.add(made, made))
