@@ -27,7 +27,7 @@ $(VENV)/.made: tools/venv.sh
 	@sh tools/venv.sh '$(VENV)' '$(PYTHON)'
 	@printf '%s\n' '$(CURDIR)' > $@
 
-installed := $(addprefix $(VENV)/.installed-,demo examples test dev)
+installed := $(addprefix $(VENV)/.installed-,jit demo examples test dev)
 
 $(installed): $(VENV)/.installed-%: pyproject.toml setup.py $(VENV)/.made
 	@echo "Installing minigrad[$*] into $(VENV)"
@@ -46,7 +46,7 @@ examples: $(VENV)/.installed-examples ## run the other examples: networks of all
 	@for name in convnet batchnorm autoencoder char_lstm transformer; do \
 	    printf '\n=== examples/%s.py\n' "$$name"; "$(python)" "examples/$$name.py" || exit 1; done
 
-bench: $(VENV)/.installed-demo ## measure speed
+bench: $(VENV)/.installed-jit ## measure speed, beside peers (ARGS='--only W1,W4'; or ARGS='core chain')
 	@"$(python)" -m benchmarks $(ARGS)
 
 # --- checks ----------------------------------------------------------------------------------------

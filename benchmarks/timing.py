@@ -41,6 +41,23 @@ def interleaved(cases: dict[str, Callable[[], float]], rounds: int = 15) -> dict
     return {name: Timing(statistics.median(t), min(t)) for name, t in times.items()}
 
 
+def timed(step: Callable[[], object], seconds: float, at_least: int = 3) -> list[float]:
+    """Seconds of every call, over a stretch of time; a tenth of it goes by unmeasured first."""
+    gc.collect()
+    clock = time.perf_counter
+    end = clock() + seconds / 10
+    step()
+    while clock() < end:
+        step()
+    times: list[float] = []
+    end = clock() + seconds
+    while len(times) < at_least or clock() < end:
+        began = clock()
+        step()
+        times.append(clock() - began)
+    return times
+
+
 def peak_bytes() -> int:
     """The most memory this process has held."""
     status = Path("/proc/self/status")

@@ -1,0 +1,40 @@
+"""The sides of the comparison, a module each: minigrad and the frameworks it is compared with."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from benchmarks.sides.base import Options, Side
+
+
+class About(NamedTuple):
+    """What is known of a side without importing it.
+
+    Attributes:
+        module: the module here.
+        package: what it imports, and what an interpreter must have.
+        is_framework: whether it differentiates by itself, and so is a peer in what is measured of
+            whole processes; NumPy does not.
+    """
+
+    module: str
+    package: str
+    is_framework: bool = True
+
+
+#: By the names on the command line.
+SIDES = {
+    "minigrad": About("minigrad", "minigrad"),
+    "torch": About("torch", "torch"),
+    "jax": About("jax", "jax"),
+    "tensorflow": About("tensorflow", "tensorflow"),
+    "numpy": About("numpy_by_hand", "numpy", is_framework=False),
+}
+
+
+def load(name: str, options: Options) -> Side:
+    """Import a side, in the process that is to run it."""
+    made: Side = import_module(f"benchmarks.sides.{SIDES[name].module}").side(options)
+    return made
