@@ -143,6 +143,29 @@ def gradients_of(function):
         (gradients_of(lambda x: mg.var(x, axis=0) + mg.std(x, axis=0)), (floats(4, 3),)),
         (gradients_of(lambda x: mg.mean(x, axis=1) * mg.max(x, axis=1)), (floats(4, 3),)),
         (gradients_of(lambda x: mg.permute_dims(mg.reshape(x, (2, 6)), (1, 0))), (floats(4, 3),)),
+        (
+            gradients_of(lambda x, y: mg.einsum("bthd,bshd->bhts", x, y)),
+            (floats(2, 3, 2, 4), floats(2, 5, 2, 4)),
+        ),
+        (
+            gradients_of(lambda x, y: mg.einsum("...ij,jk->...ki", x, y)),
+            (floats(2, 3, 4), floats(4, 2)),
+        ),
+        (gradients_of(lambda x, y: mg.einsum("i,j->ji", x, y)), (floats(3), floats(4))),
+        (gradients_of(lambda x, y: mg.einsum("ij,ij->", x, y)), (floats(3, 4), floats(3, 4))),
+        (gradients_of(lambda x: mg.einsum("iij->j", x)), (floats(3, 3, 2),)),
+        (
+            gradients_of(lambda x, y, z: mg.einsum("ij,jk,ki->", x, y, z)),
+            (floats(3, 4), floats(4, 5), floats(5, 3)),
+        ),
+        (
+            gradients_of(lambda x, y, z: mg.einsum("ij,jk,kl->il", x, y, z)),
+            (floats(20, 4), floats(4, 30), floats(30, 8)),
+        ),
+        (
+            gradients_of(lambda x, y: mg.tensordot(x, y, axes=([0, 2], [1, 0]))),
+            (floats(3, 2, 4), floats(4, 3, 2)),
+        ),
         (lambda x: mg.split(x, 2, axis=1), (floats(4, 6),)),
         (lambda x: mg.unstack(x[:, ::-2], axis=1), (floats(4, 6),)),
         (lambda x: x[1, ..., None, 2:0:-1], (floats(3, 2, 4),)),

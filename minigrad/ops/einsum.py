@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import string
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from minigrad.ops.contracting import Labelled, contracted, transposed_to
 from minigrad.shapes import Dim, Shape, Spec, broadcast, compatible, show
 
 __all__ = ["einsum"]
@@ -252,6 +254,24 @@ def _(xp: Any, *operands: Array, equation: str) -> Any:
     return contract(xp, equation, *operands)
 
 
+@einsum.lowering
+def _(b: Any, *operands: Any, equation: str) -> Any:
+    if operands[0].dtype.kind != "f":
+        return NotImplemented
+    full = expand(parse(equation), tuple([x.shape for x in operands]))
+    made = _lowered(b, equation, full.terms, full.output, operands)
+    return transposed_to(b, made, full.output)
+
+
+def _lowered(
+    b: Any, equation: str, terms: Sequence[str], output: str, operands: Sequence[Any]
+) -> Labelled:
+    """`contract` in a plan."""
+    path = _path(equation, tuple([x.shape for x in operands])) or [""]
+    given = [Labelled(x, term) for x, term in zip(operands, terms, strict=True)]
+    return contracted(b, given, output, path[1:])
+
+
 @einsum.shape
 def _(*operands: Spec, equation: str) -> Spec:
     return Spec(output_shape(parse(equation), tuple(x.shape for x in operands)), operands[0].dtype)
@@ -373,6 +393,30 @@ def _(xp: Any, g: Array, like: Array, *others: Array, equation: str, position: i
     if diagonal is not None:
         result = xp.where(diagonal, made, xp.zeros((), dtype=made.dtype))
     return result
+
+
+@einsum_gradient.lowering
+def _(b: Any, g: Any, like: Any, *others: Any, equation: str, position: int) -> Any:
+    if g.dtype.kind != "f":
+        return NotImplemented
+    shapes = [x.shape for x in others]
+    shapes.insert(position, like.shape)
+    full = expand(parse(equation), tuple(shapes))
+    own = full.terms[position]
+    terms = (full.output, *full.terms[:position], *full.terms[position + 1 :])
+    present = "".join([c for c in dict.fromkeys(own) if c in "".join(terms)])
+    sizes = dict(zip(own, like.shape, strict=True))
+    kept = "".join([c for c in present if sizes[c] != 1])
+    made = _lowered(b, f"{','.join(terms)}->{present}", terms, kept, (g, *others))
+    value = transposed_to(b, made, kept)
+    view = [sizes[c] if c in kept and c not in own[:i] else 1 for i, c in enumerate(own)]
+    value = b.broadcast(b.reshape(value, view), like.shape)
+    for axis, label in enumerate(own):
+        first = own.index(label)
+        if first != axis:
+            places = [b.iota(like.shape, i, np.dtype(np.int64)) for i in (first, axis)]
+            value = b.map("Select", b.map("Equal", *places), value, b.constant(0, value.dtype))
+    return value
 
 
 def _along(xp: Any, axis: int, size: int, rank: int) -> Any:
