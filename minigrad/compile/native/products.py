@@ -1,0 +1,84 @@
+"""Products of matrices in native code: which kind of kernel a shape takes."""
+
+from __future__ import annotations
+
+from minigrad.compile.native import blas_calls, thin_products, vector_products
+from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_function, operand
+from minigrad.compile.native.packing import packer
+from minigrad.compile.native.product_loops import bounded, step
+from minigrad.compile.native.product_spec import ProductSpec, cut
+from minigrad.compile.native.product_units import product_by_blocks
+from minigrad.compile.native.types import F32, F64, memory_bytes
+from minigrad.compile.native.writer import Module
+
+#: Operations of a product from which on BLAS is called.
+BLAS_FROM = 1_000_000_000
+
+
+def emit_product(
+    module: Module,
+    spec: ProductSpec,
+    epilogue: Epilogue | None = None,
+    *,
+    blas: bool = False,
+    packed: bool = False,
+) -> Kernel | None:
+    """Write a kernel for ``c = a @ b``; its args are a, b, c, scratch if any, then the epilogue's.
+
+    Every element is a sum in an order that depends on nothing but the shape, and no element is
+    skipped, so that NaN and infinities come through as in NumPy.
+
+    Args:
+        module: where its functions are written.
+        spec: shapes and strides.
+        epilogue: what is done with each vector of results before it is stored; `row` counts over
+            the batch, too. Of a matrix times a column its vectors have one lane.
+        blas: whether ``mg_sgemm`` and ``mg_dgemm`` may be called, which large products then are.
+        packed: the second argument holds b as the kernel of `emit_packing` left it.
+
+    Returns:
+        The kernel, without phases if c has no elements; None if there is none for the dtype.
+    """
+    if spec.dtype not in (F32, F64):
+        return None
+    if not spec.matrices * spec.m * spec.n:
+        return Kernel(())
+    if packed:
+        return product_by_blocks(module, spec, epilogue, packed=True)
+    spec = spec.collapsed()
+    if spec.k and vector_products.suits(spec):
+        return vector_products.vector_product(module, spec, epilogue)
+    if thin_products.suits(module, spec):
+        return thin_products.thin_product(module, spec, epilogue)
+    large = spec.operations // spec.matrices >= BLAS_FROM
+    if blas and large and blas_calls.suits(spec):
+        return blas_calls.blas_product(module, spec, epilogue)
+    return product_by_blocks(module, spec, epilogue, packed=False)
+
+
+def emit_packing(module: Module, spec: ProductSpec) -> tuple[Kernel, int] | None:
+    """Write a kernel that packs the b of a product that is computed many times, as in a scan.
+
+    Its args are b and the memory it fills, whose size in bytes is the second result. None if there
+    is nothing to be packed: a dtype without kernels, no elements, or one b for each of a batch.
+    """
+    if spec.dtype not in (F32, F64) or not spec.matrices * spec.m * spec.n * spec.k:
+        return None
+    if any(spec.b_strides[:-2]):
+        return None
+    plan = cut(module, spec)
+    w = kernel_function(module)
+    _, lo, hi = w.parameters
+    b, panels = operand(w, 0), operand(w, 1)
+    t = spec.dtype
+    pack = packer(module, t, plan.width, spec.b_row, spec.b_column)
+    with w.loop(lo, hi) as unit:
+        start = step(w, unit.index, plan.width)
+        source = w.at(b, step(w, start, spec.b_column), t)
+        columns = w.sub(bounded(w, start, plan.width, spec.n), start)
+        target = w.at(panels, step(w, unit.index, spec.k * plan.width), t)
+        strides = [w.index(spec.b_row), w.index(spec.b_column)]
+        w.call(pack, source, *strides, w.index(spec.k), columns, target)
+    elements = spec.k * plan.width * plan.panels
+    phase = Phase(w.finish_once(), plan.panels, elements / 4)
+    return Kernel((phase,)), elements * memory_bytes(t)
