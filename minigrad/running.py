@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from minigrad.core.state import Cell, Places, Slot, Transaction
 from minigrad.core.tensor import Array
 from minigrad.executor import reference
 from minigrad.executor.plan import Plan
 from minigrad.executor.reference import Way
+
+if TYPE_CHECKING:
+    from minigrad.compile.compiled import Compiled
 
 R = TypeVar("R")
 
@@ -24,13 +27,21 @@ class Running:
         plan: what to run.
         slot: from a cell of the plan to the place of its value.
         way: how to run.
+        compiled: the plan as compiled code, or None: then it is run node by node.
     """
 
-    __slots__ = ("_places", "_written", "plan", "way")
+    __slots__ = ("_places", "_written", "compiled", "plan", "way")
 
-    def __init__(self, plan: Plan, slot: Callable[[Cell], Slot], way: Way) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        slot: Callable[[Cell], Slot],
+        way: Way,
+        compiled: Compiled | None = None,
+    ) -> None:
         self.plan = plan
         self.way = way
+        self.compiled = compiled
         self._places = Places([slot(cell) for cell in plan.cells.values()])
         written = [slot(cell) for cell in plan.written.values()]
         self._written = Places(written) if written else None
@@ -63,5 +74,7 @@ class Running:
         return result
 
     def _execute(self, arrays: Sequence[Array], transaction: Transaction) -> list[Array]:
+        if self.compiled is not None:
+            return self.compiled.run(arrays, transaction, self.way)[0]
         feeds = dict(zip(self.plan.feeds, arrays, strict=True))
         return reference.execute(self.plan, feeds, transaction, self.way)

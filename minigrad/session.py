@@ -10,6 +10,8 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from minigrad.compile import backends
+from minigrad.compile.stats import Stats
 from minigrad.core.context import STATE, State
 from minigrad.core.current_graph import get_default_graph
 from minigrad.core.graph import Graph
@@ -18,7 +20,6 @@ from minigrad.core.state import EAGER, Cell, Slot, Store, Transaction, write_all
 from minigrad.core.tensor import Array
 from minigrad.core.variable import Variable
 from minigrad.errors import (
-    ArgumentError,
     ArgumentTypeError,
     FeedError,
     GraphError,
@@ -48,8 +49,10 @@ class Session:
 
     Args:
         graph: the graph; by default the default graph.
-        executor: ``"numpy"``, which computes node by node; or ``"reference"``, the same with the
-            plainest kernel of each op: the first thing to try when a result looks odd.
+        executor: ``"native"``, which compiles what it runs (needs the extra ``jit``);
+            ``"numpy"``, which does so as far as NumPy goes; or ``"reference"``, which computes node
+            by node with the plainest kernels: the first thing to try when a result looks odd.
+            By default the fastest that is there.
         check_numerics: stop at the first node that makes a NaN or an infinity, and name it.
 
     Used as a context manager it makes its graph the default, and closes at the end.
@@ -66,16 +69,15 @@ class Session:
         self,
         graph: Graph | None = None,
         *,
-        executor: Literal["numpy", "reference"] = "numpy",
+        executor: Literal["native", "numpy", "reference"] | None = None,
         check_numerics: bool = False,
     ) -> None:
-        if executor not in ("numpy", "reference"):
-            raise ArgumentError(f"executor must be 'numpy' or 'reference', got {executor!r}")
         if graph is not None and not isinstance(graph, Graph):
             raise ArgumentTypeError(f"a session runs a Graph, got {graph!r}")
         self.graph = graph or get_default_graph()
-        self.executor = executor
-        self._way = reference.Way(executor == "reference", check_numerics)
+        self.executor = backends.choose(executor)
+        self._way = reference.Way(self.executor == "reference", check_numerics)
+        self._stats = Stats()
         self._store = Store()
         self._plans: dict[tuple[Any, ...], tuple[Running, Fetches]] = {}
         self._closed = False
@@ -231,9 +233,16 @@ class Session:
             with graph.lock:
                 leaves = Fetches(graph, items, single)
                 plan = Plan(graph, leaves.tensors, leaves.operations, feeds, leaves.variables)
-            found = self._plans[key] = (Running(plan, self.slot, self._way), leaves)
+            found = self._plans[key] = (self._running(plan), leaves)
             self._notice_growth()
         return found
+
+    def _running(self, plan: Plan) -> Running:
+        """What runs a plan: node by node where every node is to be looked at."""
+        if self.executor != "native" or self._way.check_numerics:
+            return Running(plan, self.slot, self._way)
+        made = backends.compiled(plan, self.executor, self._stats)
+        return Running(plan, self.slot, self._way, made)
 
     def _notice_growth(self) -> None:
         """Warn, once, when the graph grows from run to run, as it does by mistake in a loop."""

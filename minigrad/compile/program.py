@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -183,9 +184,10 @@ class Program:
         fetches: the operands whose values are wanted.
         writes: by cell key, the operand that is the variable's value after the run.
         staged_reads: the nodes whose reads see what this run has assigned before.
+        notes: what has been done to it: how often, by the names of rewrites.
     """
 
-    __slots__ = ("cells", "feeds", "fetches", "instructions", "staged_reads", "writes")
+    __slots__ = ("cells", "feeds", "fetches", "instructions", "notes", "staged_reads", "writes")
 
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
@@ -194,6 +196,7 @@ class Program:
         self.fetches: list[Operand] = []
         self.writes: dict[int, Operand] = {}
         self.staged_reads: frozenset[Operation] = frozenset()
+        self.notes: Counter[str] = Counter()
 
     @property
     def results(self) -> list[Operand]:
@@ -209,3 +212,21 @@ def contiguous(shape: Sizes) -> Sizes:
         strides.append(step)
         step *= n
     return tuple(reversed(strides))
+
+
+def own_results(program: Program) -> None:
+    """Let every fetch and assigned value be an operand that an instruction makes for it alone."""
+    taken: set[Operand] = set()
+
+    def own(x: Operand) -> Operand:
+        if x.view is None and x.producer is not None and x not in taken:
+            taken.add(x)
+            return x
+        made = Operand(x.shape, x.dtype, label=x.label)
+        program.instructions.append(Instruction("map", "copy", [x], [made], {}))
+        taken.add(made)
+        return made
+
+    for key, x in program.writes.items():
+        program.writes[key] = own(x)
+    program.fetches = [own(x) for x in program.fetches]

@@ -184,6 +184,18 @@ class Transaction:
         """Stage a value."""
         self._staged[cell.key] = value
 
+    def value(self, key: int) -> Any:
+        """The value at the start of the run, or None, of the cell with this key."""
+        return self._snapshot.get(key)
+
+    def stage(self, values: dict[int, Any]) -> None:
+        """Stage values by the keys of their cells."""
+        self._staged.update(values)
+
+    def restart(self) -> None:
+        """Forget what was staged, for the run to be done again."""
+        self._staged.clear()
+
     def commit(self) -> None:
         """Make the staged values visible, all at once."""
         by_store: dict[int, tuple[dict[int, Any], dict[int, Any]]] = {}

@@ -270,24 +270,6 @@ class _Memory:
         self.address = address + self.start
 
 
-def own_results(program: Program) -> None:
-    """Let every fetch and assigned value be an operand that an instruction makes for it alone."""
-    taken: set[Operand] = set()
-
-    def own(x: Operand) -> Operand:
-        if x.view is None and x.producer is not None and x not in taken:
-            taken.add(x)
-            return x
-        made = Operand(x.shape, x.dtype, label=x.label)
-        program.instructions.append(Instruction("map", "copy", [x], [made], {}))
-        taken.add(made)
-        return made
-
-    for key, x in program.writes.items():
-        program.writes[key] = own(x)
-    program.fetches = [own(x) for x in program.fetches]
-
-
 def _roots(piece: Piece, code: PieceCode | None) -> list[Operand]:
     """What a piece reads and writes in memory; of constants the operand itself."""
     if code is not None:
