@@ -27,8 +27,11 @@ def agree(case):
         program = case.program()
     except NotPlanned:
         return None
+    # With a stride, the generic kernel of transposed convolutions multiplies infinite weights by
+    # the zeros that it puts between elements; those that plans stand beside do not.
+    special = any(i.kind == "special" for i in program.instructions)
     try:
-        expected, _ = case.reference()
+        expected, _ = case.reference(FAST) if special else case.reference()
     except MinigradError:
         with pytest.raises((Repeat, MinigradError)):
             case.run(program, interpreted(program), FAST)

@@ -165,6 +165,8 @@ class Builder:
     ) -> tuple[Operand, ...]:
         """A kernel of its own; inputs that are views without C order are copied.
 
+        Of the primitive's shape-only inputs nothing is copied; constants of one value will do.
+
         Args:
             name: which, in `minigrad.compile.native.specials`.
             inputs: its inputs.
@@ -172,7 +174,8 @@ class Builder:
             attrs: the primitive's attributes.
             primitive: what computes the same on NumPy, with these inputs and attributes.
         """
-        given = [None if x is None else self.copy(x) for x in inputs]
+        unread = primitive.shape_only
+        given = [x if x is None or i in unread else self.copy(x) for i, x in enumerate(inputs)]
         made = [Operand(shape, dtype, label=name) for shape, dtype in outputs]
         self._add("special", name, given, made, attrs, primitive)
         return tuple(made)

@@ -42,9 +42,19 @@ def emit_piece(module: Module, piece: Piece, needed: Collection[Operand]) -> Pie
     if piece.kind == "special":
         kernel = SPECIALS[piece.name](module, piece) if piece.name in SPECIALS else None
         if kernel is not None:
-            reads = [Arg(x) for x in piece.inputs if x is not None]
-            return PieceCode(kernel, reads, [Arg(x) for x in piece.outputs])
+            return PieceCode(kernel, _reads(piece), [Arg(x) for x in piece.outputs])
     return None
+
+
+def _reads(step: Instruction) -> list[Arg]:
+    """The inputs of a special kernel: those that are there and whose elements it reads."""
+    assert step.primitive is not None
+    unread = step.primitive.shape_only
+    return [
+        Arg(x.root, x.offset * x.dtype.itemsize)
+        for i, x in enumerate(step.inputs)
+        if x is not None and i not in unread
+    ]
 
 
 def _product(module: Module, step: Instruction) -> PieceCode | None:

@@ -10,7 +10,8 @@ from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction
 
 #: From an instruction of kind ``"special"`` to its kernel; None if it has none for these
-#: attributes. The args are its inputs that are there, its outputs, and scratch memory if any.
+#: attributes. The args are its inputs, but for those that are left out or of
+#: which only the shape is read; its outputs; and scratch memory if any.
 Emitter: TypeAlias = Callable[[Module, Instruction], "Kernel | None"]
 
 SPECIALS: dict[str, Emitter] = {}

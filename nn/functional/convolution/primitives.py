@@ -24,6 +24,7 @@ from minigrad.nn.functional.convolution.kernels import (
     layout,
     transposed_shape,
 )
+from minigrad.nn.functional.convolution.plans import convolved, kernel_gradient, transposed
 from minigrad.nn.functional.convolution.samples import (
     ERRORS,
     KERNEL_ERRORS,
@@ -133,6 +134,11 @@ def _(
 ) -> Array:
     geometry = Geometry(stride, padding, dilation, data_format)
     return _convolve(xp, partial(generic.convolve, xp), x, kernel, groups, geometry)
+
+
+@convolution.lowering
+def _(b: Any, x: Any, kernel: Any, **attrs: Any) -> Any:
+    return convolved(b, convolution, x, kernel, *_unpack(**attrs))
 
 
 @convolution.shape
@@ -255,6 +261,28 @@ def _(
     return _transpose(xp, compute, arrays, output_padding, sizes, groups, geometry)
 
 
+@convolution_transpose.lowering
+def _(
+    b: Any,
+    x: Any,
+    kernel: Any,
+    like: Any = None,
+    given: Any = None,
+    *,
+    output_padding: Ints,
+    sizes: Sizes | None,
+    **attrs: Any,
+) -> Any:
+    if given is not None and given.constant is None:
+        return NotImplemented
+    wanted = None if like is None else like.shape
+    if wanted is None and (sizes is not None or given is not None):
+        wanted = actual_sizes(sizes, None if given is None else given.constant, "output_shape")
+    groups, geometry = _unpack(**attrs)
+    shape = transposed_shape(x.shape, kernel.shape, groups, geometry, output_padding, wanted)
+    return transposed(b, convolution_transpose, x, kernel, shape, groups, geometry)
+
+
 @convolution_transpose.shape
 def _(
     x: Spec,
@@ -375,6 +403,11 @@ def _(
     geometry = Geometry(stride, padding, dilation, data_format)
     compute = partial(generic.kernel_gradient, xp)
     return _kernel_gradient(xp, compute, x, g, kernel, groups, geometry)
+
+
+@convolution_kernel_gradient.lowering
+def _(b: Any, x: Any, g: Any, kernel: Any, **attrs: Any) -> Any:
+    return kernel_gradient(b, convolution_kernel_gradient, x, g, kernel, *_unpack(**attrs))
 
 
 @convolution_kernel_gradient.shape

@@ -19,6 +19,7 @@ from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn.functional.pooling import kernels as kernels
 from minigrad.nn.functional.pooling.kernels import pool_windows, pooled_shape
+from minigrad.nn.functional.pooling.plans import pooled
 from minigrad.nn.functional.windows import (
     Geometry,
     IntOrInts,
@@ -149,6 +150,11 @@ def _(
     return pool(xp, partial(kernels.largest, xp), x.shape, window, geometry, x)
 
 
+@max_pool.lowering
+def _(b: Any, x: Any, **attrs: Any) -> Any:
+    return pooled(b, max_pool, "max_pool", (x,), x.shape, *_unpack(**attrs))
+
+
 @max_pool.shape
 def _(x: Spec, **attrs: Any) -> Spec:
     return Spec(pooled_shape(x.shape, *_unpack(**attrs)), x.dtype)
@@ -249,6 +255,12 @@ def _(
     geometry = Geometry(stride, padding, dilation, data_format)
     _upstream(g, x, y, window=window, **geometry._asdict())
     return pool(xp, partial(kernels.largest_gradient, xp), x.shape, window, geometry, g, x, y)
+
+
+@max_pool_gradient.lowering
+def _(b: Any, g: Any, x: Any, y: Any, **attrs: Any) -> Any:
+    name, how = "max_pool_gradient", _unpack(**attrs)
+    return pooled(b, max_pool_gradient, name, (g, x, y), x.shape, *how, back=True)
 
 
 @max_pool_gradient.shape

@@ -16,6 +16,7 @@ from minigrad.errors import ArgumentError, ShapeError
 from minigrad.nn.functional.pooling import kernels as kernels
 from minigrad.nn.functional.pooling.kernels import pooled_shape
 from minigrad.nn.functional.pooling.largest import pool, pooling_attributes, require_pooled
+from minigrad.nn.functional.pooling.plans import pooled
 from minigrad.nn.functional.windows import Geometry, IntOrInts, Ints, Padding, PaddingLike
 from minigrad.shapes import Spec
 
@@ -97,6 +98,12 @@ def _(
     geometry = Geometry(stride, padding, dilation, data_format)
     compute = partial(kernels.mean, xp, include_padding=count_include_pad)
     return pool(xp, compute, x.shape, window, geometry, x)
+
+
+@avg_pool.lowering
+def _(b: Any, x: Any, **attrs: Any) -> Any:
+    counted = {"count_include_pad": attrs["count_include_pad"]}
+    return pooled(b, avg_pool, "avg_pool", (x,), x.shape, *_unpack(**attrs), **counted)
 
 
 @avg_pool.shape
@@ -196,6 +203,15 @@ def _(
     geometry = Geometry(stride, padding, dilation, data_format)
     compute = partial(kernels.mean_gradient, xp, include_padding=count_include_pad)
     return _spread(xp, compute, g, x, window, geometry)
+
+
+@avg_pool_gradient.lowering
+def _(b: Any, g: Any, x: Any, **attrs: Any) -> Any:
+    # Of x only the shape is read.
+    operands = (g, b.full(x.shape, 0, x.dtype))
+    counted = {"count_include_pad": attrs["count_include_pad"]}
+    name, how = "avg_pool_gradient", _unpack(**attrs)
+    return pooled(b, avg_pool_gradient, name, operands, x.shape, *how, back=True, **counted)
 
 
 @avg_pool_gradient.shape
