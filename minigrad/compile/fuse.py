@@ -40,7 +40,7 @@ class Group:
         batch: how many lead the dimensions that reductions over outer dimensions join.
         steps: the instructions in order.
         levels: for every value made here, what it is one of.
-        accesses: for every operand read from memory, how.
+        accesses: for every operand read from memory, and what reads it, how.
     """
 
     def __init__(self, domain: Sizes) -> None:
@@ -50,7 +50,7 @@ class Group:
         self.batch: int | None = None
         self.steps: list[Instruction] = []
         self.levels: dict[Operand, Level] = {}
-        self.accesses: dict[Operand, Access] = {}
+        self.accesses: dict[tuple[Operand, Level], Access] = {}
 
     @property
     def outer(self) -> Sizes:
@@ -81,7 +81,7 @@ class Group:
         )
 
     def _join_map(self, step: Instruction, shape: Sizes, level: Level) -> bool:
-        found: dict[Operand, Access] = {}
+        found: dict[tuple[Operand, Level], Access] = {}
         for x in step.inputs:
             if x is not None and not self._reads(x, shape, level, found):
                 return False
@@ -91,17 +91,23 @@ class Group:
             self.levels[output] = level
         return True
 
-    def _reads(self, x: Operand, shape: Sizes, level: Level, found: dict[Operand, Access]) -> bool:
+    def _reads(
+        self,
+        x: Operand,
+        shape: Sizes,
+        level: Level,
+        found: dict[tuple[Operand, Level], Access],
+    ) -> bool:
         """Whether `x`, stretched to a shape, can be read in this domain."""
         root = x.root
         made = self.levels.get(root)
         if made is None:
-            if x in self.accesses or x.uniform is not None:
+            if (x, level) in self.accesses or x.uniform is not None:
                 return True
             access = self._access(x, shape, level)
             if access is None:
                 return False
-            found[x] = access
+            found[x, level] = access
             return True
         if made == "late":
             return False
@@ -155,7 +161,7 @@ class Group:
             if self.batch is not None and math.prod(self.domain[: self.batch]) != before:
                 return False
             level = "late"
-        found: dict[Operand, Access] = {}
+        found: dict[tuple[Operand, Level], Access] = {}
         if not self._reads(x, x.shape, "full", found):
             return False
         if level == "row":

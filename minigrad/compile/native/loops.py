@@ -371,7 +371,7 @@ class _GroupEmitter:
         made = self.row_values.get(x.root)
         if made is not None:
             return made
-        access = self.group.accesses[x]
+        access = self.group.accesses[x, "row"]
         walk = self.walks[access.root, access.offset, access.strides]
         return self.fixed[walk]
 
@@ -508,7 +508,7 @@ class _GroupEmitter:
                 return made
             found = values.get(x)
             if found is None:
-                found = values[x] = self._load(self.group.accesses[x], index, mask, offsets)
+                found = values[x] = self._load(self.group.accesses[x, "full"], index, mask, offsets)
             return found
 
         joined: dict[Instruction, Value] = {}
