@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from minigrad.core import registry
 from minigrad.core.tensor import Array
 
 if TYPE_CHECKING:
@@ -214,6 +215,18 @@ def contiguous(shape: Sizes) -> Sizes:
     return tuple(reversed(strides))
 
 
+def has_native_type(dtype: np.dtype[Any]) -> bool:
+    """Whether elements of a dtype are computed with one by one, natively: no half or complex."""
+    return dtype.kind in "iub" or (dtype.kind == "f" and dtype.itemsize in (4, 8))
+
+
+def copying(x: Operand, out: Operand) -> Instruction:
+    """An instruction that gives `out` the elements of `x`."""
+    if has_native_type(x.dtype):
+        return Instruction("map", "copy", [x], [out], {})
+    return Instruction("call", "Identity", [x], [out], {}, registry.primitive_of("Identity"))
+
+
 def own_results(program: Program) -> None:
     """Let every fetch and assigned value be an operand that an instruction makes for it alone."""
     taken: set[Operand] = set()
@@ -223,7 +236,7 @@ def own_results(program: Program) -> None:
             taken.add(x)
             return x
         made = Operand(x.shape, x.dtype, label=x.label)
-        program.instructions.append(Instruction("map", "copy", [x], [made], {}))
+        program.instructions.append(copying(x, made))
         taken.add(made)
         return made
 

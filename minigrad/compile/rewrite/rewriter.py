@@ -1,0 +1,222 @@
+"""Goes through a program once, and puts something better in the place of instructions."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile import views
+from minigrad.compile.builder import FOLDED_ELEMENTS, Builder, NotPlanned
+from minigrad.compile.kernels import pure_kernel
+from minigrad.compile.program import Instruction, Kind, Operand, Program
+from minigrad.compile.rewrite.rule import Rule
+from minigrad.compile.rewrite.seeing import seen_in
+from minigrad.core.primitive import Primitive
+from minigrad.core.tensor import Array
+from minigrad.executor.reference import Way
+
+#: Constants with more bytes than this are told apart by identity, not by their bytes.
+_COMPARED_BYTES = 128
+
+
+class Rewriter(Builder):
+    """Simplifies instructions one after the other; given to rules as `b`.
+
+    What a rule builds is simplified at once, like the program's own instructions. A rule sees
+    inputs that have been through this already.
+
+    Attributes:
+        fired: how often each rule has been applied.
+    """
+
+    def __init__(self, program: Program, rules: Sequence[Rule]) -> None:
+        super().__init__(program)
+        self.fired: Counter[str] = Counter()
+        self._rules: defaultdict[str, list[Rule]] = defaultdict(list)
+        for r in rules:
+            for name in r.on:
+                self._rules[name].append(r)
+        self._general = self._rules.pop("*", [])
+        #: What stands for an operand that is no longer made. Never a key itself.
+        self._instead: dict[Operand, Operand] = {}
+        self._seen: dict[Any, Instruction] = {}
+        self._uses: Counter[Operand] = Counter()
+
+    def run(self) -> None:
+        """Rewrite the program, in place."""
+        program = self.program
+        steps, program.instructions = program.instructions, []
+        uses = self._uses
+        for step in steps:
+            uses.update([x.root for x in step.inputs if x is not None])
+        uses.update([x.root for x in program.results])
+        for step in steps:
+            self.operation = step.operation
+            self._process(step)
+        program.fetches = [self.now(x) for x in program.fetches]
+        program.writes = {key: self.now(x) for key, x in program.writes.items()}
+
+    # -- what rules ask --------------------------------------------------------------------
+
+    def now(self, x: Operand) -> Operand:
+        """What stands for an operand, after what has been rewritten."""
+        view = x.view
+        if view is None:
+            return self._instead.get(x, x)
+        source = self._instead.get(view.base)
+        if source is None:
+            return x
+        made = seen_in(x, source)
+        if made is None:
+            made = seen_in(x, self.copy(source))
+            assert made is not None  # A copy is contiguous.
+        return made
+
+    def is_read_once(self, x: Operand) -> bool:
+        """Whether one instruction at most reads what `x` is a view of, and no result is it."""
+        return self._uses[x.root] <= 1
+
+    def like(self, step: Instruction, inputs: Sequence[Operand | None]) -> Operand:
+        """The output of a step that is the same but for its inputs."""
+        old = step.outputs[0]
+        out = Operand(old.shape, old.dtype, label=old.label)
+        self._add(step.kind, step.name, inputs, [out], step.attrs, step.primitive)
+        return self.now(out)
+
+    # -- the walk --------------------------------------------------------------------------
+
+    def _add(
+        self,
+        kind: Kind,
+        name: str,
+        inputs: Sequence[Operand | None],
+        outputs: Sequence[Operand],
+        attrs: dict[str, Any],
+        primitive: Primitive[..., Any] | None = None,
+    ) -> None:
+        step = Instruction(kind, name, inputs, outputs, attrs, primitive, self.operation)
+        self._uses.update([x.root for x in inputs if x is not None])
+        self._process(step)
+
+    def _process(self, step: Instruction) -> None:
+        """Put a step, or something better, at the end of the program."""
+        if self._instead:
+            for x in step.inputs:
+                if x is not None and x.root in self._instead:
+                    step.inputs = tuple([y if y is None else self.now(y) for y in step.inputs])
+                    break
+        if not step.pure:
+            self.program.instructions.append(step)
+            return
+        if step.kind == "check" and self._is_met(step.inputs[0]):
+            self.fired["checks that are always met"] += 1
+            return
+        if len(step.outputs) == 1:
+            for r in self._rules.get(step.name, ()):
+                if self._applied(r, step):
+                    return
+            for r in self._general:
+                if self._applied(r, step):
+                    return
+        key = (step.kind, step.name, _key_of_inputs(step.inputs), _key_of_attrs(step.attrs))
+        before = self._seen.setdefault(key, step)
+        if before is step:
+            self.program.instructions.append(step)
+            return
+        self.fired["common subexpressions"] += 1
+        for x, y in zip(step.outputs, before.outputs, strict=True):
+            self._put(x, y)
+
+    def _is_met(self, condition: Operand | None) -> bool:
+        if condition is None or condition.constant is None:
+            return False
+        if not condition.constant.all():
+            raise NotPlanned("a check fails whatever is fed")
+        return True
+
+    def _applied(self, r: Rule, step: Instruction) -> bool:
+        made = r.function(self, step)
+        if made is None:
+            return False
+        out = step.outputs[0]
+        made = views.broadcast(self.now(made), out.shape)
+        assert made.dtype == out.dtype, (r.name, step)
+        self.fired[r.name] += 1
+        self._put(out, made)
+        return True
+
+    def _put(self, x: Operand, instead: Operand) -> None:
+        self._instead[x] = instead
+        self._uses[instead.root] += self._uses[x]
+
+    # -- constants -------------------------------------------------------------------------
+
+    def computed(self, step: Instruction) -> Operand | None:
+        """The output of a step of constants, if it is small or uniform, else None."""
+        out = step.outputs[0]
+        given = [None if x is None else x.constant for x in step.inputs]
+        uniform = False
+        if out.size > FOLDED_ELEMENTS:
+            uniform = step.kind == "map" and all(
+                x is None or x.uniform is not None for x in step.inputs
+            )
+            if not uniform:
+                return None
+            given = [None if x is None else x[(slice(0, 1),) * x.ndim] for x in given]
+        value = _value(step, given)
+        if value is None:
+            return None
+        if uniform:
+            return self.full(out.shape, value.reshape(-1)[0], out.dtype)
+        return self.constant(value.reshape(out.shape))
+
+
+def _value(step: Instruction, given: Sequence[Array | None]) -> Array | None:
+    """What a step makes of constants; None if it fails, so that the run says why."""
+    with np.errstate(all="ignore"):
+        try:
+            return np.asarray(pure_kernel(step, Way())(*given), step.outputs[0].dtype)
+        except Exception:  # noqa: BLE001 - a kernel may raise anything; it will again in the run
+            return None
+
+
+def _key_of_inputs(inputs: Sequence[Operand | None]) -> Any:
+    return tuple([_key_of(x) for x in inputs])
+
+
+def _key_of(x: Operand | None) -> Any:
+    """What two operands share if they have the same elements."""
+    if x is None:
+        return None
+    constant = x.constant
+    if constant is not None:
+        if constant.dtype.kind == "O":
+            return x
+        if constant.nbytes <= _COMPARED_BYTES:
+            return (x.dtype, x.shape, constant.tobytes())
+        if not any(constant.strides):
+            return (x.dtype, x.shape, constant[(0,) * constant.ndim].tobytes(), "uniform")
+        return x
+    view = x.view
+    return x if view is None else (view, x.shape)
+
+
+def _key_of_attrs(attrs: dict[str, Any]) -> Any:
+    if not attrs:
+        return ()
+    return tuple([(name, _key_of_value(value)) for name, value in attrs.items()])
+
+
+def _key_of_value(value: Any) -> Any:
+    """A key that tells 1 from 1.0 and 0.0 from -0.0; anything unusual by its identity."""
+    kind = type(value)
+    if kind in (int, str, bool) or value is None:
+        return (kind, value)
+    if kind is float:
+        return (kind, value.hex())
+    if kind is tuple:
+        return tuple([_key_of_value(v) for v in value])
+    return (kind, id(value))
