@@ -196,7 +196,88 @@ def fuse(program: Program) -> list[Piece]:
             read_in[root] = max(place, read_in.get(root, -1))
         for output in step.outputs:
             made_in[output] = place
-    return pieces
+    return _merged(pieces, made_in)
+
+
+def _merged(pieces: list[Piece], made_in: dict[Operand, int]) -> list[Piece]:
+    """The same with groups over one domain joined, where the order of the others allows it.
+
+    Steps come in the order in which the graph was built, so what belongs together may have begun
+    in two places: a moment and a weight, say, whose update reads both.
+    """
+    places: list[Piece | None] = list(pieces)
+    readers: dict[Operand, set[int]] = {}
+    for i, piece in enumerate(pieces):
+        for root in _reads(piece):
+            readers.setdefault(root, set()).add(i)
+    for i in reversed(range(len(pieces))):
+        piece = places[i]
+        if not isinstance(piece, Group):
+            continue
+        tried: set[int] = set()
+        while True:
+            near = {made_in[root] for root in _reads(piece) if root in made_in}
+            for root in _reads(piece):
+                near.update(readers.get(root, ()))
+            candidates = sorted([a for a in near if a < i and a not in tried], reverse=True)
+            found = None
+            for a in candidates[:8]:
+                tried.add(a)
+                found = _joined(places, a, i, made_in, readers)
+                if found is not None:
+                    break
+            if found is None:
+                break
+            other = places[a]
+            assert isinstance(other, Group)
+            places[i] = piece = found
+            places[a] = None
+            for step in other.steps:
+                for output in step.outputs:
+                    made_in[output] = i
+            for root in _reads(other):
+                readers[root].discard(a)
+                readers[root].add(i)
+    return [piece for piece in places if piece is not None]
+
+
+def _joined(
+    places: list[Piece | None],
+    a: int,
+    b: int,
+    made_in: dict[Operand, int],
+    readers: dict[Operand, set[int]],
+) -> Group | None:
+    """The groups at two places as one at the later of them, or None if that cannot be."""
+    first, second = places[a], places[b]
+    if (
+        not isinstance(first, Group)
+        or not isinstance(second, Group)
+        or first.size != second.size
+        or len(first.steps) + len(second.steps) > MOST_STEPS
+    ):
+        return None
+    for step in first.steps:
+        for output in step.outputs:
+            if any(a < reader < b for reader in readers.get(output, ())):
+                return None
+    group = Group(second.domain if len(second.domain) >= len(first.domain) else first.domain)
+    for step in (*first.steps, *second.steps):
+        if not group.join(step):
+            return None
+    return group
+
+
+def _reads(piece: Piece) -> list[Operand]:
+    """The operands that a piece reads and does not make."""
+    steps = piece.steps if isinstance(piece, Group) else [piece]
+    made = {out for step in steps for out in step.outputs}
+    found: dict[Operand, None] = {}
+    for step in steps:
+        for x in step.inputs:
+            if x is not None and x.constant is None and x.root not in made:
+                found[x.root] = None
+    return list(found)
 
 
 def _place(

@@ -162,26 +162,16 @@ class _GroupEmitter:
         self.scratch: dict[Instruction, int] = {}
         size = 0
         for step in self.late:
-            if self._is_column(step):
-                if self.units_of_batch > 1:
-                    self.scratch[step] = size
-                    size += self.units * self.row_elements * _joining(step).type.bits // 8
-            else:
+            each = self.row_elements * step.output.dtype.itemsize if step in self.columns else 8
+            if step in self.totals or self.units_of_batch > 1:
                 self.scratch[step] = size
-                size += self.units * 8
-            size = -(-size // 64) * 64
+                size += -(-self.units * each // 64) * 64
         phases = [Phase(self._main(), self.units, self._work())]
-        for step in self.late:
-            if self._is_column(step):
-                if self.units_of_batch > 1:
-                    phases.append(Phase(self._join_columns(step), 1, self._join_work()))
-            else:
-                phases.append(Phase(self._join_all(step), 1, self.units * 0.5))
+        if self.units_of_batch > 1:
+            work = self.units * self.row_elements * 0.1
+            phases += [Phase(self._join_columns(step), 1, work) for step in self.columns]
+        phases += [Phase(self._join_all(step), 1, self.units * 0.5) for step in self.totals]
         return GroupCode(Kernel(tuple(phases), size), self.reads, self.writes)
-
-    def _is_column(self, step: Instruction) -> bool:
-        """Whether a reduction over rows keeps the elements of a row apart."""
-        return step.output.size != 1 or (math.prod(self.group.domain) == 1 and False)
 
     def _work(self) -> float:
         """Nanoseconds for all elements, roughly."""
