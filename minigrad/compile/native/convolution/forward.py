@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from minigrad.compile.native.convolution.axes import Axis, Gather
+from minigrad.compile.native.axes import Axis
 from minigrad.compile.native.convolution.gather import Operands, emit_gather
-from minigrad.compile.native.convolution.memory import Scratch
 from minigrad.compile.native.convolution.packing import Packing, emit_packing
 from minigrad.compile.native.convolution.padding import Padded, emit_padding
 from minigrad.compile.native.convolution.spec import ConvolutionSpec
+from minigrad.compile.native.convolution.tile import Gather
 from minigrad.compile.native.convolution.tiles import channel_blocks
 from minigrad.compile.native.kernel import Epilogue, Kernel
+from minigrad.compile.native.memory import Scratch
 from minigrad.compile.native.writer import Module
 
 

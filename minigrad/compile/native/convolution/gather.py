@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from minigrad.compile.native.convolution.axes import Gather
-from minigrad.compile.native.convolution.memory import byte, plus, split_index, times
 from minigrad.compile.native.convolution.packing import any_flag
-from minigrad.compile.native.convolution.tile import Tile, tile_function
+from minigrad.compile.native.convolution.tile import Gather, Tile, tile_function
 from minigrad.compile.native.convolution.tiles import cut_line, cut_plane, most_rows, tile_cost
 from minigrad.compile.native.kernel import Epilogue, Phase, kernel_function, operand
+from minigrad.compile.native.memory import byte, plus, split_index, times
 from minigrad.compile.native.types import memory_bytes
 from minigrad.compile.native.writer import Module, Value, Writer
 

@@ -12,16 +12,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from minigrad.compile.native.convolution.memory import (
-    Scratch,
-    byte,
-    load_some,
-    pieces,
-    plus,
-    split_index,
-    store_some,
-    times,
-)
 from minigrad.compile.native.convolution.padding import Padded, emit_padding
 from minigrad.compile.native.convolution.spec import ConvolutionSpec
 from minigrad.compile.native.convolution.tiles import (
@@ -32,6 +22,16 @@ from minigrad.compile.native.convolution.tiles import (
     tile_cost,
 )
 from minigrad.compile.native.kernel import Kernel, Phase, kernel_function, operand
+from minigrad.compile.native.memory import (
+    Scratch,
+    byte,
+    load_some,
+    pieces,
+    plus,
+    split_index,
+    store_some,
+    times,
+)
 from minigrad.compile.native.types import BOOL, I64, PTR, memory_bytes
 from minigrad.compile.native.writer import Module, Value, Writer
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from minigrad.compile.native.convolution.memory import (
+from minigrad.compile.native.convolution.tiles import Blocks
+from minigrad.compile.native.kernel import Phase, kernel_function, operand
+from minigrad.compile.native.memory import (
     byte,
     load_some,
     plus,
@@ -18,8 +20,6 @@ from minigrad.compile.native.convolution.memory import (
     times,
     transpose,
 )
-from minigrad.compile.native.convolution.tiles import Blocks
-from minigrad.compile.native.kernel import Phase, kernel_function, operand
 from minigrad.compile.native.types import BOOL, I32, Type, memory_bytes
 from minigrad.compile.native.writer import Module, Value, Writer
 

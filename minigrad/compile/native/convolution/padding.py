@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from minigrad.compile.native.convolution.memory import byte, copy, fill, plus, split_index, times
 from minigrad.compile.native.kernel import Phase, kernel_function, operand
+from minigrad.compile.native.memory import byte, copy, fill, plus, split_index, times
 from minigrad.compile.native.types import Type, memory_bytes
 from minigrad.compile.native.writer import Module
 

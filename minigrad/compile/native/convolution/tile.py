@@ -8,13 +8,15 @@ channels in one fixed order, whatever the tile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from minigrad.compile.native.convolution.axes import Axis, Gather
-from minigrad.compile.native.convolution.memory import first_lanes, plus, store_some, times
+from minigrad.compile.native.axes import Axis
+from minigrad.compile.native.convolution.tiles import Blocks
 from minigrad.compile.native.kernel import Epilogue
-from minigrad.compile.native.types import I64, PTR
+from minigrad.compile.native.memory import first_lanes, plus, store_some, times
+from minigrad.compile.native.types import I64, PTR, Type
 from minigrad.compile.native.writer import Module, Value, Writer
 
 #: A loop's body holds about so many products of vectors.
@@ -22,6 +24,47 @@ _BODY = 112
 
 #: Adds to sums, from addresses in the input and in the packed kernel.
 _Add = Callable[[Value, Value, "list[Value]"], "list[Value]"]
+
+
+class Gather(NamedTuple):
+    """A direct convolution of an input with its padding and a packed kernel.
+
+    Attributes:
+        type: of the elements.
+        batch: how many examples.
+        axes: depth, height and width.
+        image: elements of the input from one example to the next.
+        start: where the first place sees the first tap, in elements.
+        depth: channels that each sum runs over.
+        groups: independent convolutions side by side.
+        blocks: the channels of a group's results.
+        rows: rows of results of one example.
+        row: that of the first place.
+        zeros: whether zeros around the input count as elements, so that 0 times Inf is NaN; else
+            results have no part of what is outside.
+    """
+
+    type: Type
+    batch: int
+    axes: tuple[Axis, Axis, Axis]
+    image: int
+    start: int
+    depth: int
+    groups: int
+    blocks: Blocks
+    rows: int
+    row: int
+    zeros: bool
+
+    @property
+    def columns(self) -> int:
+        """Channels of the results."""
+        return self.groups * self.blocks.channels
+
+    @property
+    def block(self) -> int:
+        """Elements of a packed block."""
+        return math.prod([a.taps for a in self.axes]) * self.depth * self.blocks.width
 
 
 class Tile(NamedTuple):
