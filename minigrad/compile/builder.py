@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.compile import views
-from minigrad.compile.program import Instruction, Kind, Operand, Program, Sizes
+from minigrad.compile import placing, views
+from minigrad.compile.placing import PLACE, Region
+from minigrad.compile.program import Instruction, Kind, Operand, Program, Sizes, contiguous
 from minigrad.core import registry
 from minigrad.dtypes import DType, from_numpy
 from minigrad.shapes import Spec
@@ -179,6 +180,43 @@ class Builder:
         made = [Operand(shape, dtype, label=name) for shape, dtype in outputs]
         self._add("special", name, given, made, attrs, primitive)
         return tuple(made)
+
+    # -- putting together ------------------------------------------------------------------
+
+    def place(
+        self, shape: Sizes, parts: Sequence[tuple[Operand, tuple[int, Sequence[int]]]]
+    ) -> Operand:
+        """An array of a shape, put together from parts of one dtype.
+
+        Args:
+            shape: of the whole.
+            parts: operands; and for each where its first element goes, counted in elements of the
+                whole, and how far apart they are along each of its axes. Where parts overlap the
+                later one counts. Together they must cover the whole.
+        """
+        dtype = parts[0][0].dtype
+        there = [(x, Region(at, tuple(strides))) for x, (at, strides) in parts if x.size]
+        if not there:
+            return self.full(shape, 0, dtype)
+        last, region = there[-1]
+        if last.size == math.prod(shape) and region == Region(0, contiguous(last.shape)):
+            return self.reshape(last, shape)
+        attrs = {"shape": shape, "dtype": dtype, "regions": tuple([r for _, r in there])}
+        out = Operand(shape, dtype, label="place")
+        self._add("special", "place", [x for x, _ in there], [out], attrs, PLACE)
+        return out
+
+    def strides(self, shape: Sizes) -> Sizes:
+        """The strides, in elements, of a whole of this shape."""
+        return contiguous(shape)
+
+    def concat(self, operands: Sequence[Operand], axis: int) -> Operand:
+        """Operands of one dtype one after the other along an axis (not negative)."""
+        return self.place(*placing.joined(operands, axis))
+
+    def pad(self, x: Operand, widths: Sequence[tuple[int, int]], value: Operand) -> Operand:
+        """`x` with so many elements before and after along each axis, all of them `value`."""
+        return self.place(*placing.padded(x, widths, value))
 
     def iota(self, shape: Sizes, axis: int, dtype: Any) -> Operand:
         """The index along an axis, at every element."""

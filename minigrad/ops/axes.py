@@ -202,7 +202,7 @@ def _(xp: Any, x: Array, *, before: int, after: int, axis: int) -> Array:
 @extend_axis.lowering
 def _(b: Any, x: Any, *, before: int, after: int, axis: int) -> Any:
     axis = normalize_axis(axis, x.rank)
-    return _cropped(b, x, before, max(x.shape[axis] + before + after, 0), axis)
+    return _lowered_resized(b, x, before, max(x.shape[axis] + before + after, 0), axis)
 
 
 def _resized(xp: Any, x: Array, before: int, length: int, axis: int) -> Array:
@@ -221,14 +221,15 @@ def _resized(xp: Any, x: Array, before: int, length: int, axis: int) -> Array:
     return joined
 
 
-def _cropped(b: Any, x: Any, before: int, length: int, axis: int) -> Any:
-    """`_resized` in a plan, where no zeros are added."""
+def _lowered_resized(b: Any, x: Any, before: int, length: int, axis: int) -> Any:
+    """`_resized` in a plan."""
     first = max(-before, 0)
-    if before > 0 or first + length > x.shape[axis]:
-        return NotImplemented
-    starts = [first if i == axis else 0 for i in range(x.rank)]
-    shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
-    return b.slice(x, starts, [1] * x.rank, shape)
+    front = min(max(before, 0), length)
+    kept = max(min(x.shape[axis] - first, length - front), 0)
+    starts = [min(first, x.shape[axis]) if i == axis else 0 for i in range(x.rank)]
+    part = b.slice(x, starts, [1] * x.rank, (*x.shape[:axis], kept, *x.shape[axis + 1 :]))
+    widths = [(front, length - front - kept) if i == axis else (0, 0) for i in range(x.rank)]
+    return b.pad(part, widths, b.constant(0, x.dtype))
 
 
 @extend_axis.shape
@@ -289,7 +290,7 @@ def _(xp: Any, x: Array, like: Array, *, before: int, axis: int) -> Array:
 @fit_axis_like.lowering
 def _(b: Any, x: Any, like: Any, *, before: int, axis: int) -> Any:
     axis = normalize_axis(axis, x.rank)
-    return _cropped(b, x, before, like.shape[axis], axis)
+    return _lowered_resized(b, x, before, like.shape[axis], axis)
 
 
 @fit_axis_like.shape

@@ -309,6 +309,23 @@ def _(xp: Any, x1: Array, x2: Array, *, axis: int) -> Any:
     return xp.linalg.cross(x1, x2, axis=axis)
 
 
+@cross.lowering
+def _(b: Any, x1: Any, x2: Any, *, axis: int) -> Any:
+    shape: Any = _cross_shape(x1.shape, x2.shape, axis)
+    at = normalize_axis(axis, len(shape))
+    one = (*shape[:at], 1, *shape[at + 1 :])
+    steps = [1] * len(shape)
+    first, second = [
+        [b.slice(x, [i if k == at else 0 for k in range(len(shape))], steps, one) for i in range(3)]
+        for x in (b.broadcast(x1, shape), b.broadcast(x2, shape))
+    ]
+    parts = []
+    for i, k in ((1, 2), (2, 0), (0, 1)):
+        left, right = b.map("Mul", first[i], second[k]), b.map("Mul", first[k], second[i])
+        parts.append(b.map("Sub", left, right))
+    return b.concat(parts, at)
+
+
 @cross.shape
 def _(x1: Spec, x2: Spec, *, axis: int) -> Spec:
     return Spec(_cross_shape(x1.shape, x2.shape, axis), x1.dtype)

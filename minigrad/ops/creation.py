@@ -322,6 +322,15 @@ def _(xp: Any, shape: Any = None, *, sizes: Sizes | None, k: int, dtype: DType) 
     return xp.eye(rows, columns, k=k, dtype=dtype.dtype)
 
 
+@eye.lowering
+def _(b: Any, shape: Any = None, *, sizes: Sizes | None, k: int, dtype: DType) -> Any:
+    if sizes is None and shape.constant is None:
+        return NotImplemented
+    rows, columns = actual_sizes(sizes, None if shape is None else shape.constant)
+    row = b.constant(np.arange(rows).reshape(rows, 1) + k)
+    return b.cast(b.map("Equal", b.constant(np.arange(columns)), row), dtype.dtype)
+
+
 @eye.shape
 def _(shape: Spec | None, *, sizes: Sizes | None, k: int, dtype: DType) -> Spec:
     known = static_sizes(sizes, shape)

@@ -240,12 +240,17 @@ def _place(xp: Any, x: Any, rows: int, columns: int, offset: int) -> Any:
 
 
 def _placed(b: Any, x: Any, rows: int, columns: int, offset: int) -> Any:
-    """`_place` in a plan, where the vectors are as long as the rows or columns they go to."""
-    length = rows if offset >= 0 else columns
-    if x.shape[-1] != length or not length:
-        return NotImplemented
+    """`_place` in a plan."""
+    shape = (*x.shape[:-1], rows, columns)
+    if not x.size:
+        return b.full(shape, 0, x.dtype)
+    if x.shape[-1] != (rows if offset >= 0 else columns):
+        strides = b.strides(shape)
+        first = max(offset, 0) + max(-offset, 0) * columns
+        zeros = b.full(shape, 0, x.dtype)
+        return b.place(shape, [(zeros, (0, strides)), (x, (first, (*strides[:-2], columns + 1)))])
     spread = b.expand(x, [x.rank if offset >= 0 else x.rank - 1])
-    spread = b.broadcast(spread, (*x.shape[:-1], rows, columns))
+    spread = b.broadcast(spread, shape)
     return b.map("Select", _triangle(b, spread, "Equal", offset), spread, b.constant(0, x.dtype))
 
 
@@ -311,8 +316,6 @@ def _(xp: Any, x: Any, like: Any, *, offset: int, axis1: int, axis2: int) -> Any
 def _(b: Any, x: Any, like: Any, *, offset: int, axis1: int, axis2: int) -> Any:
     i, j = normalize_axis(axis1, like.rank), normalize_axis(axis2, like.rank)
     made = _placed(b, x, like.shape[i], like.shape[j], offset)
-    if made is NotImplemented:
-        return made
     order = [a for a in range(like.rank) if a not in (i, j)]
     order += [i, j]
     return b.transpose(made, [order.index(a) for a in range(like.rank)])

@@ -265,6 +265,14 @@ class Region(NamedTuple):
     lengths: tuple[int, ...]
     shape: tuple[int, ...]
 
+    def place_in(self, strides: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        """Where the elements lie in an array of these strides: the first, and the others' strides.
+
+        All are counted in elements.
+        """
+        first = sum([i * s for i, s in zip(self.starts, strides, strict=True)])
+        return first, tuple([i * s for i, s in zip(self.steps, strides, strict=True)])
+
 
 def region(shape: tuple[int, ...], key: Key, operands: Sequence[Any]) -> Region:
     """What a basic key that fits takes from an array of a shape."""

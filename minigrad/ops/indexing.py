@@ -287,9 +287,14 @@ def _(b: Any, values: Any, like: Any, *parts: Any, key: Key) -> Any:
     if not is_basic(key) or any(p.constant is None for p in parts):
         return NotImplemented
     taken = region(like.shape, key, [p.constant for p in parts])
-    if taken.lengths != like.shape or any(step != 1 for step in taken.steps):
-        return NotImplemented
-    return b.reshape(values, like.shape)
+    part = b.reshape(values, taken.lengths)
+    zero = b.constant(0, values.dtype)
+    if all(step == 1 for step in taken.steps):
+        each = zip(taken.starts, taken.lengths, like.shape, strict=True)
+        return b.pad(part, [(start, n - start - length) for start, length, n in each], zero)
+    whole = b.broadcast(zero, like.shape)
+    strides = b.strides(like.shape)
+    return b.place(like.shape, [(whole, (0, strides)), (part, taken.place_in(strides))])
 
 
 @scatter_like.shape

@@ -89,9 +89,9 @@ def _(xp: Any, *arrays: Array, axis: int | None) -> Any:
 
 @concat.lowering
 def _(b: Any, *arrays: Any, axis: int | None) -> Any:
-    if len(arrays) > 1:
-        return NotImplemented
-    return arrays[0] if axis is not None else b.reshape(arrays[0], (arrays[0].size,))
+    if axis is None:
+        return b.concat([b.reshape(a, (a.size,)) for a in arrays], 0)
+    return b.concat(arrays, normalize_axis(axis, arrays[0].rank))
 
 
 @concat.shape

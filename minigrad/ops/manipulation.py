@@ -441,6 +441,31 @@ def _(xp: Any, x: Array, given: Any = None, *, shifts: Sizes | None, axis: Any) 
     return xp.roll(x, actual[0] if len(actual) == 1 else actual, axis=axis)
 
 
+@roll.lowering
+def _(b: Any, x: Any, given: Any = None, *, shifts: Sizes | None, axis: Any) -> Any:
+    if shifts is None and given.constant is None:
+        return NotImplemented
+    actual = actual_sizes(shifts, None if given is None else given.constant, "shift")
+    rolled = b.reshape(x, (x.size,)) if axis is None else x
+    axes = (0,) if axis is None else normalize_axes(axis, x.rank)
+    for at, shift in zip(axes, actual * len(axes) if len(actual) == 1 else actual, strict=True):
+        rolled = _rolled(b, rolled, at, shift)
+    return b.reshape(rolled, x.shape)
+
+
+def _rolled(b: Any, x: Any, axis: int, shift: int) -> Any:
+    """In a plan, `x` rolled along one axis."""
+    if not x.size:
+        return x
+    cut = -shift % x.shape[axis]
+    parts = []
+    for start, stop in ((cut, x.shape[axis]), (0, cut)):
+        starts = [start if i == axis else 0 for i in range(x.rank)]
+        shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
+        parts.append(b.slice(x, starts, [1] * x.rank, shape))
+    return b.concat(parts, axis)
+
+
 @roll.shape
 def _(x: Spec, given: Spec | None, *, shifts: Sizes | None, axis: Any) -> Spec:
     _check_shifts(static_sizes(shifts, given, "shift"), axis)

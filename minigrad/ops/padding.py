@@ -28,6 +28,9 @@ _MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
 #: (before, after) for each axis; a single pair counts for every axis.
 Widths: TypeAlias = "tuple[tuple[int, int], ...]"
 
+#: Of more pieces than this a plan does not put a padded axis together.
+_MOST_RUNS = 16
+
 
 @primitive(
     "Pad",
@@ -204,9 +207,41 @@ def _(
 def _(
     b: Any, x: Any, value: Any = None, given: Any = None, *, widths: Widths | None, mode: str
 ) -> Any:
-    if widths is None or any(pair != (0, 0) for pair in _for_axes(widths, x.rank)):
+    if widths is None and given.constant is None:
         return NotImplemented
+    pairs = _actual(widths, None if given is None else given.constant, x.rank)
+    if mode == "constant":
+        return b.pad(x, pairs, value)
+    for axis, pair in enumerate(pairs):
+        if pair != (0, 0):
+            runs = _runs(_sources(x.shape[axis], pair, mode))
+            if len(runs) > _MOST_RUNS:
+                return NotImplemented
+            x = b.concat([_run(b, x, axis, *run) for run in runs], axis)
     return x
+
+
+def _runs(sources: Any) -> list[tuple[int, int, int]]:
+    """Indices as runs of the same step: where each begins, its step and its length."""
+    runs: list[tuple[int, int, int]] = []
+    at = 0
+    while at < len(sources):
+        step = int(sources[at + 1] - sources[at]) if at + 1 < len(sources) else 1
+        end = at + 1
+        while end < len(sources) and sources[end] - sources[end - 1] == step:
+            end += 1
+        runs.append((int(sources[at]), step, end - at))
+        at = end
+    return runs
+
+
+def _run(b: Any, x: Any, axis: int, start: int, step: int, length: int) -> Any:
+    """In a plan, a run of indices along an axis."""
+    starts = [start if i == axis else 0 for i in range(x.rank)]
+    steps = [step or 1 if i == axis else 1 for i in range(x.rank)]
+    shape = (*x.shape[:axis], length if step else 1, *x.shape[axis + 1 :])
+    part = b.slice(x, starts, steps, shape)
+    return part if step else b.broadcast(part, (*shape[:axis], length, *shape[axis + 1 :]))
 
 
 @pad.shape

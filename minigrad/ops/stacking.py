@@ -142,9 +142,8 @@ def _(xp: Any, *arrays: Array, axis: int) -> Any:
 
 @stack.lowering
 def _(b: Any, *arrays: Any, axis: int) -> Any:
-    if len(arrays) > 1:
-        return NotImplemented
-    return b.expand(arrays[0], [normalize_axis(axis, arrays[0].rank + 1)])
+    at = normalize_axis(axis, arrays[0].rank + 1)
+    return b.concat([b.expand(a, [at]) for a in arrays], at)
 
 
 @stack.shape

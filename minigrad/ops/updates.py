@@ -13,7 +13,7 @@ from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.dtypes import bool_
 from minigrad.errors import IndexOutOfRangeError, ShapeError
-from minigrad.ops.index_key import Key, assemble, indexed, is_basic
+from minigrad.ops.index_key import Key, assemble, indexed, is_basic, region
 from minigrad.ops.indexing import advanced_index, checked_key, explain_index, getitem
 from minigrad.ops.scatter_kernels import add_at, last_writers, set_at
 from minigrad.ops.selection import where
@@ -46,6 +46,20 @@ def _place(x: Any, parts: tuple[Any, ...], key: Key, values: Any) -> tuple[Any, 
         return explain_index(x.shape, key, parts, error), ()
     _check_values(values.shape, shape)
     return taken, shape
+
+
+def _lowered_change(
+    b: Any, x: Any, values: Any, parts: tuple[Any, ...], key: Key, join: str | None
+) -> Any:
+    """In a plan, `x` with the part that a basic key selects joined with values, or replaced."""
+    if not is_basic(key) or any(p.constant is None for p in parts) or x.dtype != values.dtype:
+        return NotImplemented
+    taken = region(x.shape, key, [p.constant for p in parts])
+    part = b.reshape(b.broadcast(values, taken.shape), taken.lengths)
+    if join is not None:
+        part = b.map(join, b.slice(x, *taken[:3]), part)
+    strides = b.strides(x.shape)
+    return b.place(x.shape, [(x, (0, strides)), (part, taken.place_in(strides))])
 
 
 def _changed(x: Spec, values: Spec, parts: tuple[Spec, ...], key: Key) -> Spec:
@@ -115,6 +129,11 @@ def _(xp: Any, x: Any, values: Any, *parts: Any, key: Key) -> Any:
         out[taken] += values
         return out
     return add_at(xp, x, taken, xp.broadcast_to(values, shape))
+
+
+@index_add.lowering
+def _(b: Any, x: Any, values: Any, *parts: Any, key: Key) -> Any:
+    return _lowered_change(b, x, values, parts, key, "Add")
 
 
 @index_add.shape
@@ -235,6 +254,11 @@ def _(xp: Any, x: Any, values: Any, *parts: Any, key: Key) -> Any:
     out = x.copy()
     out[taken] = values
     return out
+
+
+@index_set.lowering
+def _(b: Any, x: Any, values: Any, *parts: Any, key: Key) -> Any:
+    return _lowered_change(b, x, values, parts, key, None)
 
 
 @index_set.shape

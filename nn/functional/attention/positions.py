@@ -224,6 +224,30 @@ def _(
     return narrowed(joined, array_dtype(x))
 
 
+@rotary_embedding.lowering
+def _(
+    b: Any, x: Any, positions: Any = None, *, base: float, interleaved: bool, inverse: bool
+) -> Any:
+    if positions is not None and positions.constant is None:
+        return NotImplemented
+    depth = x.shape[-1]
+    places = np.arange(x.shape[-2]) if positions is None else positions.constant
+    angles = _angles(np, places, depth // 2, max(depth, 1), base)
+    cos = b.constant(np.cos(angles).astype(x.dtype))
+    sin = b.constant((-np.sin(angles) if inverse else np.sin(angles)).astype(x.dtype))
+    half = (*x.shape[:-1], depth // 2)
+    starts, step = ((0, 1), 2) if interleaved else ((0, depth // 2), 1)
+    lead = x.rank - 1
+    even, odd = [b.slice(x, [*[0] * lead, n], [*[1] * lead, step], half) for n in starts]
+    turned = [
+        b.map("Sub", b.map("Mul", even, cos), b.map("Mul", odd, sin)),
+        b.map("Add", b.map("Mul", odd, cos), b.map("Mul", even, sin)),
+    ]
+    if interleaved:
+        return b.reshape(b.concat([b.expand(t, [x.rank]) for t in turned], x.rank), x.shape)
+    return b.concat(turned, lead)
+
+
 @rotary_embedding.shape
 def _(x: Spec, positions: Spec | None, *, base: float, interleaved: bool, inverse: bool) -> Spec:
     given = (None, None) if positions is None else (positions.shape, positions.dtype)

@@ -22,6 +22,9 @@ from minigrad.shapes import Spec, axis_argument_int, normalize_axis
 
 __all__ = ["local_response_normalization", "window_sum"]
 
+#: Wider windows are not written out term by term in plans.
+_MOST_TERMS = 32
+
 
 @primitive(
     "WindowSum",
@@ -84,6 +87,25 @@ def _(xp: Any, x: Array, *, before: int, after: int, axis: int) -> Any:
     for i in range(1, before + after + 1):
         total = total + padded[(*lead, slice(i, i + length))]
     return narrowed(total, array_dtype(x))
+
+
+@window_sum.lowering
+def _(b: Any, x: Any, *, before: int, after: int, axis: int) -> Any:
+    place = normalize_axis(axis, x.rank)
+    length = x.shape[place]
+    before, after = min(before, length), min(after, length)
+    if before + after > _MOST_TERMS:
+        return NotImplemented
+    widths = [(before, after) if i == place else (0, 0) for i in range(x.rank)]
+    padded = b.pad(x, widths, b.constant(0, x.dtype))
+    parts = []
+    for first in range(before + after + 1):
+        starts = [first if i == place else 0 for i in range(x.rank)]
+        parts.append(b.slice(padded, starts, [1] * x.rank, x.shape))
+    total = parts[0]
+    for part in parts[1:]:
+        total = b.map("Add", total, part)
+    return total
 
 
 @window_sum.shape
