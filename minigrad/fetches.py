@@ -30,7 +30,17 @@ class Fetches:
         variables: the variables whose values it must show.
     """
 
-    __slots__ = ("_items", "_readers", "is_single", "operations", "tensors", "variables")
+    __slots__ = (
+        "_in_order",
+        "_items",
+        "_plain",
+        "_readers",
+        "_shared",
+        "is_single",
+        "operations",
+        "tensors",
+        "variables",
+    )
 
     def __init__(self, graph: Graph, items: Sequence[Any], single: bool) -> None:
         self.is_single = single
@@ -41,6 +51,29 @@ class Fetches:
         self.variables: list[Variable] = []
         self._readers = [self._reader(graph, item, needed) for item in items]
         self.tensors = list(needed)
+        places = {tensor: i for i, tensor in enumerate(self.tensors)}
+        #: For each leaf where its tensor's value stands, or None for an operation's.
+        self._plain: list[int | None] | None = None
+        if not self.variables and not any(isinstance(item, IndexedSlices) for item in items):
+            found = [_named(graph, x) if isinstance(x, str) else x for x in items]
+            self._plain = [None if isinstance(x, Operation) else places[x] for x in found]
+        used = [at for at in self._plain or () if at is not None]
+        self._shared = len(set(used)) < len(used)
+        self._in_order = self._plain == list(range(len(self.tensors)))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the leaves are tensors and operations only."""
+        return self._plain is not None
+
+    def results(self, values: Sequence[Array]) -> list[Any]:
+        """What the leaves of a plain nest return, given values of `tensors` nobody else has."""
+        if self._in_order:
+            return [x if x.ndim else x[()] for x in values]
+        made: list[Any] = [None if at is None else values[at] for at in self._plain or ()]
+        if self._shared:
+            made = [None if x is None else np.array(x) for x in made]
+        return [x if x is None or x.ndim else x[()] for x in made]
 
     def read(self, values: Sequence[Array], transaction: Transaction) -> list[Any]:
         """What each leaf returns, as copies that nothing else refers to.

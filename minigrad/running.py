@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from minigrad.core.state import Cell, Places, Slot, Transaction
+from minigrad.core.state import Cell, Places, Slot, Store, Transaction
 from minigrad.core.tensor import Array
 from minigrad.executor import reference
 from minigrad.executor.plan import Plan
 from minigrad.executor.reference import Way
 
 if TYPE_CHECKING:
-    from minigrad.compile.compiled import Compiled
+    from minigrad.compile.compiled import Code, Compiled
 
 R = TypeVar("R")
 
@@ -30,7 +31,7 @@ class Running:
         compiled: the plan as compiled code, or None: then it is run node by node.
     """
 
-    __slots__ = ("_places", "_written", "compiled", "plan", "way")
+    __slots__ = ("_direct", "_places", "_slot", "_written", "compiled", "plan", "way")
 
     def __init__(
         self,
@@ -42,9 +43,12 @@ class Running:
         self.plan = plan
         self.way = way
         self.compiled = compiled
-        self._places = Places([slot(cell) for cell in plan.cells.values()])
+        self._slot = slot
+        cells = plan.cells.values()
+        self._places = Places([slot(cell) for cell in cells]) if cells else None
         written = [slot(cell) for cell in plan.written.values()]
         self._written = Places(written) if written else None
+        self._direct: Direct | None = None
 
     def __call__(
         self, arrays: Sequence[Array], finish: Callable[[list[Array], Transaction], R]
@@ -61,6 +65,8 @@ class Running:
         Raises:
             MinigradError: a node failed; the message names it and the user's line.
         """
+        if self._places is None:
+            return finish(self._execute(arrays, self._STATELESS), self._STATELESS)
         if self._written is None:
             transaction = Transaction(self._places)
             return finish(self._execute(arrays, transaction), transaction)
@@ -78,3 +84,68 @@ class Running:
             return self.compiled.run(arrays, transaction, self.way)[0]
         feeds = dict(zip(self.plan.feeds, arrays, strict=True))
         return reference.execute(self.plan, feeds, transaction, self.way)
+
+    def direct(self, values: Sequence[Any], allowed: Callable[[], object]) -> list[Any] | None:
+        """Run the plan by one native function, if that can be.
+
+        Args:
+            values: what the caller feeds, one for each of the plan's feeds, not looked at yet.
+            allowed: called before anything is committed; may raise.
+
+        Returns:
+            The values of the plan's fetches, the caller's own; or None: nothing was done, and the
+            run has to be made by calling this object with checked arrays.
+        """
+        code = None if self.compiled is None else self.compiled.last()
+        if code is None:
+            return None
+        direct = self._direct
+        if direct is None or direct.code is not code:
+            direct = self._direct = Direct(self.plan, code, self._slot)
+        if self._written is None:
+            results = direct.compute(values)
+            return None if results is None else [results[at] for at in code.fetched]
+        guard = threading.Lock()
+        with guard:
+            self._written.hold(guard)
+            results = direct.compute(values)
+            if results is None:
+                return None
+            fetched = [results[at] for at in code.fetched]
+            allowed()
+            direct.commit(results)
+        return fetched
+
+
+class Direct:
+    """What is known beforehand of the runs of one code: where its variables are."""
+
+    __slots__ = ("_keys", "_maps", "_targets", "code")
+
+    def __init__(self, plan: Plan, code: Code, slot: Callable[[Cell], Slot]) -> None:
+        self.code = code
+        self._keys = list(code.program.cells)
+        self._maps = [slot(plan.cells[key]).store.values for key in self._keys]
+        stores: dict[Store, tuple[list[int], list[int]]] = {}
+        for key, at in code.written:
+            keys, places = stores.setdefault(slot(plan.cells[key]).store, ([], []))
+            keys.append(key)
+            places.append(at)
+        self._targets = [(store.values, *found) for store, found in stores.items()]
+
+    def compute(self, values: Sequence[Any]) -> list[Any] | None:
+        """The arrays of a run; None if it cannot be made this way."""
+        if not self._keys:
+            return self.code.direct(values, ())
+        # One call that stays in C: no other run can commit between two of these reads.
+        return self.code.direct(values, list(map(dict.get, self._maps, self._keys)))
+
+    def commit(self, arrays: list[Any]) -> None:
+        """Make what was assigned visible, all at once."""
+        targets = [target for target, _, _ in self._targets]
+        updates = [
+            dict(zip(keys, [arrays[at] for at in places], strict=True))
+            for _, keys, places in self._targets
+        ]
+        # The consuming deque calls dict.update from C for every store: one indivisible step.
+        deque(map(dict.update, targets, updates), maxlen=0)

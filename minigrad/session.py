@@ -172,6 +172,8 @@ class Session:
         if len(set(keys)) != len(keys):
             raise FeedError("feed_list names a tensor twice")
         compiled = (self.graph.effects_version, *self._plan(fetches, keys))
+        #: Whether a call's values are the feeds, one by one.
+        plain = compiled[2].is_plain and all(len(group) == 1 for group in groups)
 
         def call(*values: Any) -> Any:
             nonlocal compiled
@@ -181,6 +183,11 @@ class Session:
             if compiled[0] != self.graph.effects_version:
                 compiled = (self.graph.effects_version, *self._plan(fetches, keys))
             _, running, leaves = compiled
+            if plain:
+                found = running.direct(values, self._check_unclosed)
+                if found is not None:
+                    results = leaves.results(found)
+                    return results[0] if leaves.is_single else unflatten(fetches, results)
             arrays = [feed_value(t, v) for g, v in zip(groups, values, strict=True) for t in g]
             results = self._run(running, leaves, arrays)
             return results[0] if leaves.is_single else unflatten(fetches, results)
@@ -274,11 +281,15 @@ class Session:
 
         def finish(values: list[Array], transaction: Transaction) -> list[Any]:
             results = leaves.read(values, transaction)
-            if self._closed:
-                raise StateError("the session was closed during this run; nothing was assigned")
+            self._check_unclosed()
             return results
 
         return running(arrays, finish)
+
+    def _check_unclosed(self) -> None:
+        """Called at the end of a run, before it is committed."""
+        if self._closed:
+            raise StateError("the session was closed during this run; nothing was assigned")
 
 
 def get_default_session() -> Session | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from minigrad.compile.kernels import Repeat
 from minigrad.compile.lower import NotPlanned, lower
 from minigrad.compile.program import Program, own_results
+from minigrad.compile.rewrite import rewrite
 from minigrad.compile.stats import Stats
 from minigrad.core.state import Transaction
 from minigrad.core.tensor import Array
@@ -27,6 +28,13 @@ class Code(Protocol):
     """A program that can be run. Many threads may do so at once."""
 
     program: Program
+    #: Positions of the fetches, and of what is assigned to which cell, in what `direct` returns.
+    fetched: list[int]
+    written: list[tuple[int, int]]
+
+    def direct(self, feeds: Sequence[Any], cells: Iterable[Any]) -> list[Any] | None:
+        """Results for whatever was fed and the variables' values; None: take `run` instead."""
+        ...
 
     def run(
         self, feeds: Sequence[Array], cells: Mapping[int, Array], transaction: Any, way: Way
@@ -83,10 +91,14 @@ class Compiled:
         feeds = dict(zip(self.plan.feeds, arrays, strict=True))
         return reference.execute(self.plan, feeds, transaction, way), False
 
+    def last(self) -> Code | None:
+        """The code of the last run, where shapes are the same in every run."""
+        return None if self._open_feeds or self._open_cells else self._codes.get(())
+
     def program(self, arrays: Sequence[Array], transaction: Transaction) -> Program:
         """The program for these feeds, rewritten and not yet compiled. Raises `NotPlanned`."""
         cells = {key: transaction.value(key) for key in self.plan.cells}
-        return lower(self.plan, [(a.shape, a.dtype) for a in arrays], cells)
+        return rewrite(lower(self.plan, [(a.shape, a.dtype) for a in arrays], cells))
 
     def _code(self, arrays: Sequence[Array], transaction: Transaction) -> Code | None:
         """The code for these feeds; None if the plan cannot be compiled for them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +22,14 @@ from minigrad.compile.kernels import (
 )
 from minigrad.compile.native import blas, engine, host
 from minigrad.compile.native.pieces import Arg, PieceCode, emit_piece
-from minigrad.compile.native.stretch import FAILED, Call, Place, emit_stretch
+from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch
 from minigrad.compile.native.writer import Module
-from minigrad.compile.program import Instruction, Operand, Program
+from minigrad.compile.program import Instruction, Operand, Program, Sizes
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
+
+_empty = np.empty
 
 
 class Stretch(NamedTuple):
@@ -73,6 +75,12 @@ class NativeCode:
         ]
         self._wanted = used_outputs(program)
         self._free: list[_Memory] = []
+        places = self._objects.places
+        #: Where the results stand among the arrays of a run.
+        self.fetched = [places[x] for x in program.fetches]
+        self.written = [(key, places[x]) for key, x in program.writes.items()]
+        one = self._entries[0] if len(self._entries) == 1 and not self._uses_blas else None
+        self._only = None if isinstance(one, Instruction) else one
 
     # -- planning --------------------------------------------------------------------------
 
@@ -93,13 +101,14 @@ class NativeCode:
 
     def _cut(self, module: Module) -> None:
         """Cut the pieces into stretches of native code and calls."""
+        objects = self._objects
         calls: list[Call] = []
         start = 0
 
         def finish(stop: int) -> None:
             if calls:
                 name = f"stretch{len(self.steps)}"
-                emit_stretch(module, name, calls, len(self._objects.all))
+                emit_stretch(module, name, calls, len(objects.all), objects.checked)
                 self.steps.append(Stretch(name, start, stop))
                 calls.clear()
 
@@ -141,18 +150,8 @@ class NativeCode:
         Raises:
             Repeat: a check has failed; the reference executor has to repeat the run.
         """
-        program, objects = self.program, self._objects
-        try:
-            memory = self._free.pop()
-        except IndexError:
-            memory = _Memory(self.arena.size)
-        arrays = list(objects.all)
-        for at, operand, array in zip(objects.feeds, program.feeds, feeds, strict=True):
-            arrays[at] = _behaved(array, operand)
-        for (key, operand), at in zip(program.cells.items(), objects.cells, strict=True):
-            arrays[at] = _behaved(cells[key], operand)
-        for at, operand in objects.made:
-            arrays[at] = np.empty(operand.shape, operand.dtype)
+        memory = self._memory()
+        arrays = self._arrays(feeds, [cells[key] for key in self.program.cells])
         try:
             if self._uses_blas:
                 with blas.limited():
@@ -161,18 +160,64 @@ class NativeCode:
                 self._steps(arrays, memory, transaction, way)
         finally:
             self._free.append(memory)
-        places = objects.places
         return (
-            [arrays[places[x]] for x in program.fetches],
-            {key: arrays[places[x]] for key, x in program.writes.items()},
+            [arrays[at] for at in self.fetched],
+            {key: arrays[at] for key, at in self.written},
         )
+
+    def direct(self, feeds: Sequence[Any], cells: Iterable[Any]) -> list[Any] | None:
+        """The same with as little around it as can be, where one native function does it all.
+
+        Args:
+            feeds: what the caller gave, whatever it is.
+            cells: the values of the variables in `program.cells`.
+
+        Returns:
+            The arrays that `fetched` and `written` give positions in; None if `run` has to be
+            taken: a feed is no array of the right shape and dtype, say, or a check has failed.
+        """
+        entry = self._only
+        if entry is None:
+            return None
+        arrays = self._arrays(feeds, cells)
+        memory = self._memory()
+        try:
+            code = entry(arrays, memory.frame)
+        finally:
+            self._free.append(memory)
+        return None if code else arrays
+
+    def _arrays(self, feeds: Sequence[Any], cells: Iterable[Any]) -> list[Any]:
+        objects = self._objects
+        arrays = objects.all.copy()
+        arrays[objects.given] = [*feeds, *cells]
+        for at, shape, dtype in objects.made:
+            arrays[at] = _empty(shape, dtype)
+        return arrays
+
+    def _memory(self) -> _Memory:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return _Memory(self.arena.size, self._objects.dtypes)
 
     def _steps(self, arrays: list[Any], memory: _Memory, transaction: Any, way: Way) -> None:
         for step in self._entries:
             if isinstance(step, Instruction):
                 self._call(step, arrays, memory, transaction, way)
-            elif step(arrays, memory.address) == FAILED:
+                continue
+            code = step(arrays, memory.frame)
+            if code == UNFIT:
+                # Feeds need not be in C order, aligned, or in this machine's order of bytes.
+                for at, operand in self._objects.checked_operands:
+                    arrays[at] = np.require(
+                        fitting(arrays[at], operand), operand.dtype, ["C", "A", "E"]
+                    )
+                code = step(arrays, memory.frame)
+            if code == FAILED:
                 raise Repeat("a check has failed")
+            if code == UNFIT:
+                raise Repeat("an array is not laid out as NumPy's are")
 
     def _call(
         self, step: Instruction, arrays: list[Any], memory: _Memory, transaction: Any, way: Way
@@ -234,8 +279,16 @@ class _Objects:
             for root in _roots(piece, code):
                 if root.constant is not None:
                     self._add(root, root.constant)
-        self.feeds = [self._add(x) for x in program.feeds]
-        self.cells = [self._add(x) for x in program.cells.values()]
+        start = len(self.all)
+        given = [*program.feeds, *program.cells.values()]
+        for x in given:
+            self._add(x)
+        #: Where feeds and variables stand.
+        self.given = slice(start, len(self.all))
+        #: The positions, shapes, operands and dtypes of what is checked in every run.
+        self.checked_operands = [(self.places[x], x) for x in given]
+        self.checked = [(at, x.shape) for at, x in self.checked_operands]
+        self.dtypes = [x.dtype for x in given]
         called = [
             x
             for piece, code in zip(pieces, codes, strict=True)
@@ -245,10 +298,10 @@ class _Objects:
         for x in called:
             self._add(x)
         #: What native code makes and the run gives away.
-        self.made: list[tuple[int, Operand]] = []
+        self.made: list[tuple[int, Sizes, np.dtype[Any]]] = []
         for x in program.results:
             if x not in self.places:
-                self.made.append((self._add(x), x))
+                self.made.append((self._add(x), x.shape, x.dtype))
 
     def _add(self, operand: Operand, array: Array | None = None) -> int:
         at = self.places.get(operand)
@@ -259,15 +312,17 @@ class _Objects:
 
 
 class _Memory:
-    """One arena."""
+    """One arena, and the frame that tells native code where it is."""
 
-    __slots__ = ("address", "block", "start")
+    __slots__ = ("_frame", "block", "frame", "start")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, dtypes: Sequence[np.dtype[Any]]) -> None:
         self.block = np.empty(size + ALIGNMENT, np.uint8)
         address = self.block.ctypes.data
         self.start = -address % ALIGNMENT
-        self.address = address + self.start
+        addresses = [address + self.start, id(np.ndarray), *[id(dtype) for dtype in dtypes]]
+        self._frame = np.array(addresses, np.int64)
+        self.frame = self._frame.ctypes.data
 
 
 def _roots(piece: Piece, code: PieceCode | None) -> list[Operand]:
@@ -292,14 +347,6 @@ def _needed(pieces: Sequence[Piece], program: Program) -> set[Operand]:
             for out in step.outputs:
                 made_in[out] = i
     return needed
-
-
-def _behaved(array: Array, operand: Operand) -> Array:
-    """An array that native code can read: in C order, aligned, in native byte order."""
-    flags = array.flags
-    if flags.c_contiguous and flags.aligned and array.dtype == operand.dtype:
-        return array
-    return np.array(array, operand.dtype, order="C")
 
 
 def _entry(address: int) -> Callable[..., int]:

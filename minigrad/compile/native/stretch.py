@@ -1,22 +1,27 @@
 """One native function for a stretch of a program: it calls kernel after kernel.
 
-``i64 @name(ptr objects, ptr arena)`` is entered with a Python list of arrays, whose data pointers
-it reads itself, and with the address of the arena. It returns 0, or `FAILED` where a check found
-something that the reference executor has to explain.
+``i64 @name(ptr objects, ptr frame)`` is entered with a Python list of arrays, whose data pointers
+it reads itself, because from Python that takes a microsecond an array. The frame holds addresses:
+of the arena, of the type ndarray, and of the dtype of each array that is to be checked.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from minigrad.compile.native.kernel import Kernel
-from minigrad.compile.native.types import I32, I64, PTR
+from minigrad.compile.native.types import BOOL, I32, I64, PTR
 from minigrad.compile.native.writer import Module, Value, Writer
 
-#: What a stretch returns when a check has failed, and when Ctrl-C was pressed.
+#: What a stretch returns, other than 0: a check has failed; Ctrl-C was pressed; or an array is no
+#: ndarray of the shape and dtype that was compiled for, aligned and in C order: nothing was done.
 FAILED = 1
 STOPPED = 2
+UNFIT = 3
 
 #: Kernels that take longer (nanoseconds) are given to all threads.
 PARALLEL_WORK = 20_000.0
@@ -26,9 +31,12 @@ POLLING_WORK = 2_000_000.0
 #: Kernels called from one function: compilers take longer than linearly.
 _CALLS = 40
 
-# Where CPython keeps the items of a list, and NumPy the data of an array; `layout_is_known` checks.
+# Where CPython keeps a list's items and an object's type, and NumPy the parts of an array.
 _LIST_ITEMS = 24
-_ARRAY_DATA = 16
+_TYPE = 8
+_DATA, _RANK, _LENGTHS, _DTYPE, _FLAGS = 16, 24, 32, 56, 64
+#: C order, and aligned.
+_BEHAVED = 0x101
 
 
 class Place(NamedTuple):
@@ -57,7 +65,13 @@ class Call(NamedTuple):
     scratch: int
 
 
-def emit_stretch(module: Module, name: str, calls: Sequence[Call], objects: int) -> None:
+def emit_stretch(
+    module: Module,
+    name: str,
+    calls: Sequence[Call],
+    objects: int,
+    checked: Sequence[tuple[int, tuple[int, ...]]],
+) -> None:
     """Write the function of a stretch.
 
     Args:
@@ -65,6 +79,7 @@ def emit_stretch(module: Module, name: str, calls: Sequence[Call], objects: int)
         name: how to call it.
         calls: the kernels in order.
         objects: how many arrays there are.
+        checked: the positions and shapes of those that must be looked at before use.
     """
     work = sum([phase.work for call in calls for phase in call.kernel.phases])
     polling = work > POLLING_WORK
@@ -72,15 +87,17 @@ def emit_stretch(module: Module, name: str, calls: Sequence[Call], objects: int)
     names = [f"{name}_{i}" for i in range(len(parts))]
     for part_name, part in zip(names, parts, strict=True):
         _emit_part(module, part_name, part, polling)
-    w = module.function(name, [("objects", PTR), ("arena", PTR)], I64, linkage="")
-    listed, arena = w.parameters
+    w = module.function(name, [("objects", PTR), ("frame", PTR)], I64, linkage="")
+    listed, frame = w.parameters
+    arena = w.load(frame, PTR)
     pointers = w.reserve(max(objects, 1), PTR)
     flag = w.reserve(1, I32)
     w.store(w.const(0, I32), flag)
     items = _pointer_at(w, listed, _LIST_ITEMS)
+    _check_arrays(w, items, frame, checked)
     with w.loop(0, objects) as loop:
         item = w.load(w.at(items, loop.index, PTR), PTR)
-        w.store(_pointer_at(w, item, _ARRAY_DATA), w.at(pointers, loop.index, PTR))
+        w.store(_pointer_at(w, item, _DATA), w.at(pointers, loop.index, PTR))
     released = work > RELEASING_WORK
     state: Value = w.const(0, PTR)
     if released:
@@ -116,6 +133,54 @@ def emit_stretch(module: Module, name: str, calls: Sequence[Call], objects: int)
         w.convert(failed, I64),
     )
     w.finish(code)
+
+
+def _check_arrays(
+    w: Writer, items: Value, frame: Value, checked: Sequence[tuple[int, tuple[int, ...]]]
+) -> None:
+    """Leave the function if an array is not what it was compiled for."""
+    ndarray = _pointer_at(w, frame, 8)
+    for i, (position, shape) in enumerate(checked):
+        item = _pointer_at(w, items, 8 * position)
+        _require(w, w.make(BOOL, f"icmp eq ptr {_pointer_at(w, item, _TYPE).text}, {ndarray.text}"))
+        dtype = _pointer_at(w, frame, 16 + 8 * i)
+        good = w.make(BOOL, f"icmp eq ptr {_pointer_at(w, item, _DTYPE).text}, {dtype.text}")
+        rank = w.load(_offset(w, item, _RANK), I32)
+        good = w.and_(good, w.compare("==", rank, w.const(len(shape), I32)))
+        flags = w.and_(w.load(_offset(w, item, _FLAGS), I32), w.const(_BEHAVED, I32))
+        _require(w, w.and_(good, w.compare("==", flags, w.const(_BEHAVED, I32))))
+        lengths = _pointer_at(w, item, _LENGTHS)
+        for k, n in enumerate(shape):
+            length = w.load(w.at(lengths, k, I64), I64)
+            _require(w, w.compare("==", length, w.index(n)))
+
+
+def _require(w: Writer, condition: Value) -> None:
+    unfit, on = w.label("unfit"), w.label("on")
+    w.put(f"br i1 {condition.text}, label %{on}, label %{unfit}")
+    w.begin(unfit)
+    w.put(f"ret i64 {UNFIT}")
+    w.begin(on)
+
+
+def layout_is_known() -> bool:
+    """Whether lists and arrays are laid out in this process as native code expects."""
+
+    def word(address: int, kind: Any = ctypes.c_void_p) -> int:
+        return kind.from_address(address).value or 0
+
+    array = np.zeros((3, 5), np.float32)
+    at = id(array)
+    listed = [array]
+    return (
+        word(word(id(listed) + _LIST_ITEMS)) == at
+        and word(at + _TYPE) == id(np.ndarray)
+        and word(at + _DATA) == array.ctypes.data
+        and word(at + _RANK, ctypes.c_int32) == 2
+        and word(word(at + _LENGTHS), ctypes.c_int64) == 3
+        and word(at + _DTYPE) == id(array.dtype)
+        and word(at + _FLAGS, ctypes.c_int32) & _BEHAVED == _BEHAVED
+    )
 
 
 def _emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -> None:
@@ -185,4 +250,4 @@ def _offset(w: Writer, base: Value, offset: int) -> Value:
     return w.make(PTR, f"getelementptr i8, ptr {base.text}, i64 {offset}")
 
 
-__all__ = ["FAILED", "STOPPED", "Call", "Place", "emit_stretch"]
+__all__ = ["FAILED", "STOPPED", "UNFIT", "Call", "Place", "emit_stretch", "layout_is_known"]
