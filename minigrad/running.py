@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+#: The transaction of runs that touch no state.
+_STATELESS = Transaction(())
+
 
 class Running:
     """A plan with the stores that its state lies in, prepared so that a run does little else.
@@ -66,7 +69,7 @@ class Running:
             MinigradError: a node failed; the message names it and the user's line.
         """
         if self._places is None:
-            return finish(self._execute(arrays, self._STATELESS), self._STATELESS)
+            return finish(self._execute(arrays, _STATELESS), _STATELESS)
         if self._written is None:
             transaction = Transaction(self._places)
             return finish(self._execute(arrays, transaction), transaction)
