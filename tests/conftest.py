@@ -12,7 +12,11 @@ from hypothesis import HealthCheck, settings
 
 import minigrad as mg
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+
+# Tests leave the user's own cache of native code alone, yet need not compile everything each time.
+os.environ.setdefault("MINIGRAD_CACHE_DIR", str(ROOT / "build" / "cache"))
 
 # No test's verdict depends on a clock, so no deadlines. Locally, each run draws new examples and
 # keeps those that failed; CI draws the same ones every time.

@@ -18,7 +18,7 @@ _LIBRARIES_PER_ENGINE = 16
 
 
 class Code:
-    """Machine code in memory, until it is closed or collected."""
+    """Machine code in memory, until it is closed or collected: an address keeps nothing alive."""
 
     def __init__(self, library: _Library) -> None:
         self._library: _Library | None = library
@@ -27,6 +27,15 @@ class Code:
     def address(self, name: str) -> int:
         """Where the function `name` lies; `KeyError` for one that was not asked for."""
         return self._addresses[name]
+
+    def function(self, name: str, prototype: Any) -> Any:
+        """The function `name` as one of ctypes; `prototype` is a `ctypes.PYFUNCTYPE` or the like.
+
+        It keeps the code in memory, until that is closed.
+        """
+        function = prototype(self.address(name))
+        function.code = self
+        return function
 
     def close(self) -> None:
         """Free the memory. Whoever calls a function of it afterwards crashes; twice is no harm."""
@@ -66,9 +75,7 @@ class _Engine:
     def __init__(self) -> None:
         # JITLink puts all of a library side by side, so that its parts are always within reach of
         # each other; the older linker does not, but is the only one that knows Windows well.
-        self._jit = llvm.create_lljit_compiler(
-            machine(2), use_jit_link=sys.platform != "win32", suppress_errors=True
-        )
+        self._jit = llvm.create_lljit_compiler(machine(2), use_jit_link=sys.platform != "win32")
         self._made = 0
         self._alive = 0
 
@@ -109,7 +116,7 @@ def link(objects: Sequence[bytes], names: Sequence[str], imports: Mapping[str, i
     What they need and do not have comes from `imports`, then from the libraries of the process.
 
     Raises:
-        RuntimeError: a function is to be found nowhere.
+        RuntimeError: a function is to be found nowhere; LLVM has printed its name.
     """
     global _engine
     with lock:
