@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minigrad.compile import backends
+from minigrad.compile.stats import Stats
 from minigrad.core.state import Cell, Places, Slot, Store, Transaction
 from minigrad.core.tensor import Array
 from minigrad.executor import reference
@@ -20,6 +22,29 @@ R = TypeVar("R")
 
 #: The transaction of runs that touch no state.
 _STATELESS = Transaction(())
+
+
+class Executor:
+    """How plans are run, and what that has cost so far.
+
+    Args:
+        name: ``"native"``, ``"numpy"``, ``"reference"``, or None for the fastest that there is.
+        check_numerics: whether to stop at the first node that makes a NaN or an infinity.
+
+    Raises:
+        ArgumentError: there is none of this name here.
+    """
+
+    def __init__(self, name: str | None, *, check_numerics: bool = False) -> None:
+        self.name = backends.choose(name)
+        self.way = Way(self.name == "reference", check_numerics)
+        self.stats = Stats()
+
+    def running(self, plan: Plan, slot: Callable[[Cell], Slot]) -> Running:
+        """What runs a plan: node by node where every node is to be looked at."""
+        if self.name != "native" or self.way.check_numerics:
+            return Running(plan, slot, self.way)
+        return Running(plan, slot, self.way, backends.compiled(plan, self.name, self.stats))
 
 
 class Running:

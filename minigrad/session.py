@@ -10,8 +10,6 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from minigrad.compile import backends
-from minigrad.compile.stats import Stats
 from minigrad.core.context import STATE, State
 from minigrad.core.current_graph import get_default_graph
 from minigrad.core.graph import Graph
@@ -25,13 +23,12 @@ from minigrad.errors import (
     GraphError,
     StateError,
 )
-from minigrad.executor import reference
 from minigrad.executor.plan import Plan
 from minigrad.feeds import convert_feeds, fed_tensors, feed_value, missing_feed
 from minigrad.fetches import Fetches
 from minigrad.nest import flatten, unflatten
 from minigrad.ops.state_ops import current
-from minigrad.running import Running
+from minigrad.running import Executor, Running
 
 __all__ = ["Session", "get_default_session"]
 
@@ -75,9 +72,8 @@ class Session:
         if graph is not None and not isinstance(graph, Graph):
             raise ArgumentTypeError(f"a session runs a Graph, got {graph!r}")
         self.graph = graph or get_default_graph()
-        self.executor = backends.choose(executor)
-        self._way = reference.Way(self.executor == "reference", check_numerics)
-        self._stats = Stats()
+        self._executor = Executor(executor, check_numerics=check_numerics)
+        self.executor = self._executor.name
         self._store = Store()
         self._plans: dict[tuple[Any, ...], tuple[Running, Fetches]] = {}
         self._closed = False
@@ -240,16 +236,9 @@ class Session:
             with graph.lock:
                 leaves = Fetches(graph, items, single)
                 plan = Plan(graph, leaves.tensors, leaves.operations, feeds, leaves.variables)
-            found = self._plans[key] = (self._running(plan), leaves)
+            found = self._plans[key] = (self._executor.running(plan, self.slot), leaves)
             self._notice_growth()
         return found
-
-    def _running(self, plan: Plan) -> Running:
-        """What runs a plan: node by node where every node is to be looked at."""
-        if self.executor != "native" or self._way.check_numerics:
-            return Running(plan, self.slot, self._way)
-        made = backends.compiled(plan, self.executor, self._stats)
-        return Running(plan, self.slot, self._way, made)
 
     def _notice_growth(self) -> None:
         """Warn, once, when the graph grows from run to run, as it does by mistake in a loop."""
