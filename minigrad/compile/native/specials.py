@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from minigrad.compile.native import window_kernels
 from minigrad.compile.native.kernel import Kernel
+from minigrad.compile.native.placing import emit_place
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction
 
@@ -14,4 +16,13 @@ from minigrad.compile.program import Instruction
 #: which only the shape is read; its outputs; and scratch memory if any.
 Emitter: TypeAlias = Callable[[Module, Instruction], "Kernel | None"]
 
-SPECIALS: dict[str, Emitter] = {}
+SPECIALS: dict[str, Emitter] = {
+    "convolution": window_kernels.convolution,
+    "convolution_transpose": window_kernels.convolution_transpose,
+    "convolution_kernel_gradient": window_kernels.convolution_kernel_gradient,
+    "max_pool": window_kernels.max_pool,
+    "max_pool_gradient": window_kernels.max_pool_gradient,
+    "avg_pool": window_kernels.avg_pool,
+    "avg_pool_gradient": window_kernels.avg_pool_gradient,
+    "place": emit_place,
+}

@@ -103,6 +103,9 @@ class _Tile:
         self.offsets = [
             i * height.stride * height.unit + j * width.stride * width.unit for i, j in self.places
         ]
+        #: So many steps load no element twice. If they did, LLVM would keep all of them for later,
+        #: more than there are registers.
+        self.apart = width.stride * width.unit if tile.wide > 1 else 8
         #: For each vector of channels, how many lanes there are.
         self.counts = g.blocks.vectors_of(tile.channels)
 
@@ -159,9 +162,9 @@ class _Tile:
         """Add `length` products to each sum."""
         w, t, width = self.w, self.g.type, self.g.blocks.width
         size = max(len(sums), 1)
-        if length * size <= 2 * _BODY:
+        if length * size <= 2 * _BODY and length <= self.apart:
             return self._some(a, b, length, sums)
-        unroll = max(min(_BODY // size, 8), 1)
+        unroll = max(min(_BODY // size, 8, self.apart), 1)
         looped = length - length % unroll
         with w.loop(0, looped, unroll, carried=sums) as loop:
             to_a, to_b = w.at(a, loop.index, t), w.at(b, times(w, loop.index, width), t)
