@@ -133,6 +133,9 @@ class Builder:
         chosen = sorted(range(x.rank) if axes is None else axes)
         kept = tuple([1 if i in chosen else n for i, n in enumerate(x.shape)])
         short = tuple([n for i, n in enumerate(x.shape) if i not in chosen])
+        if not x.size:
+            # What nothing joins to.
+            return self.full(kept if keepdims else short, joining in ("prod", "all"), x.dtype)
         result = x
         moving = [i for i in chosen if x.shape[i] != 1]
         # Axes side by side are joined at once; the last ones first.
