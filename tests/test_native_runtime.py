@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,7 @@ from minigrad import errors
 
 pytest.importorskip("llvmlite")
 
-from minigrad.compile.native import blas, symbols
+from minigrad.compile.native import assembler, blas, split, symbols
 from minigrad.compile.native.assembler import assemble, recipe_for, statistics
 from minigrad.compile.native.engine import load
 from minigrad.compile.native.host import available, vector_bytes
@@ -260,6 +261,71 @@ def test_long_modules_take_less_effort_and_compute_the_same() -> None:
     for k in range(8000):
         expected = expected + 0.75 if k % 2 else expected * 0.75
     assert unary(load(chain(8000), ["f"]), "f")(2.0) == expected
+
+
+# What a module may hold: constants, a type, functions that call each other from both sides.
+MIXED = """
+; All that a plan's module may hold.
+%pair = type { double, double }
+@factors = private unnamed_addr constant [2 x double] [double 3.0, double 5.0]
+declare double @llvm.fabs.f64(double)
+define internal double @tenfold(double %x) alwaysinline { %y = fmul double %x, 10.0 ret double %y }
+define internal { double, i1 } @first({ double, i1 } %p, ptr dereferenceable(8) %q) nounwind {
+  %x = extractvalue { double, i1 } %p, 0
+  %f = load double, ptr @factors
+  %y = fmul double %x, %f
+  %z = call double @second(double %y)
+  %r = insertvalue { double, i1 } %p, double %z, 0
+  ret { double, i1 } %r
+}
+define internal double @second(double %x) {
+  %p = getelementptr %pair, ptr @factors, i32 0, i32 1
+  %f = load double, ptr %p
+  %y = fmul double %x, %f
+  %z = call double @tenfold(double %y)
+  ret double %z
+}
+define double @whole(double %x) {
+  %here = alloca double
+  %p = insertvalue { double, i1 } zeroinitializer, double %x, 0
+  %r = call { double, i1 } @first({ double, i1 } %p, ptr %here)
+  %y = extractvalue { double, i1 } %r, 0
+  %z = call double @llvm.fabs.f64(double %y)
+  ret double %z
+}
+"""
+
+
+def test_long_modules_are_cut_and_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert split.split(MIXED) == [MIXED]
+    monkeypatch.setattr(split, "LONG", 10)
+    monkeypatch.setattr(split, "_PART", 3)
+    parts = split.split(MIXED)
+    assert len(parts) == 3
+    assert "@llvm.fabs" not in parts[0]
+    code = load(MIXED, ["whole"])
+    assert unary(code, "whole")(-2.0) == 300.0
+    variable = MIXED + "@state = internal global i64 0\n"
+    assert split.split(variable) == [variable]
+
+
+def test_compiling_a_long_module_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split, "LONG", 10)
+    monkeypatch.setattr(split, "_PART", 3)
+    monkeypatch.setenv("MINIGRAD_CACHE_DIR", "0")
+    before = statistics().compiled
+    real = assembler.compile_module
+
+    def compile_and_interrupt(ir: str, recipe: assembler.Recipe) -> bytes:
+        signal.raise_signal(signal.SIGINT)
+        return real(ir, recipe)
+
+    monkeypatch.setattr(assembler, "compile_module", compile_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        load(MIXED, ["whole"])
+    monkeypatch.setattr(assembler, "compile_module", real)
+    assert statistics().compiled == before
+    assert unary(load(MIXED, ["whole"]), "whole")(1.0) == 150.0
 
 
 def test_statistics_count_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

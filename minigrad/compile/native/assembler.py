@@ -62,15 +62,19 @@ def statistics() -> Statistics:
     return _statistics
 
 
-def assemble(ir: str) -> bytes:
+def assemble(ir: str, recipe: Recipe | None = None) -> bytes:
     """An object file of the module that the text `ir` is.
+
+    Args:
+        ir: LLVM's text.
+        recipe: how it is made; by default as its length asks for.
 
     Raises:
         RuntimeError: LLVM does not take it for a module; it says why.
     """
     global _statistics
     begin = time.perf_counter()
-    recipe = recipe_for(ir)
+    recipe = recipe or recipe_for(ir)
     cache = _cache(default_folder())
     name = _key(ir, recipe)
     code = None if cache is None else cache.get(name)

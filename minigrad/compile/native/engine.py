@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from minigrad.compile.native.assembler import assemble
+from minigrad.compile.native.assembler import assemble, recipe_for
 from minigrad.compile.native.linker import Code, link
+from minigrad.compile.native.split import split
 from minigrad.compile.native.symbols import addresses
 
 _DECLARATION = re.compile(r'^declare\b[^@\n]*@"?([\w.$-]+)"?\s*\(', re.MULTILINE)
@@ -15,9 +16,9 @@ _DECLARATION = re.compile(r'^declare\b[^@\n]*@"?([\w.$-]+)"?\s*\(', re.MULTILINE
 def load(ir: str | Sequence[str], names: Sequence[str]) -> Code:
     """Compile a module, or several that see each other's functions, and link it into the process.
 
-    Each module is kept on disk by itself, and Ctrl-C is heeded between two of them: a large plan is
-    best cut into several. What is declared and not defined comes from
-    `minigrad.compile.native.symbols`, or else from the libraries of the process.
+    Each module is kept on disk by itself, and Ctrl-C is heeded between two of them; long ones are
+    cut for that. What is declared and not defined comes from `minigrad.compile.native.symbols`, or
+    else from the libraries of the process.
 
     Args:
         ir: LLVM's text.
@@ -30,4 +31,6 @@ def load(ir: str | Sequence[str], names: Sequence[str]) -> Code:
     modules = [ir] if isinstance(ir, str) else ir
     declared = {name for module in modules for name in _DECLARATION.findall(module)}
     imports = addresses(declared)
-    return link([assemble(module) for module in modules], names, imports)
+    recipes = [(recipe_for(module), module) for module in modules]
+    objects = [assemble(part, recipe) for recipe, module in recipes for part in split(module)]
+    return link(objects, names, imports)
