@@ -52,11 +52,13 @@ class Pool:
 
     def _spins(self) -> int:
         relax = ctypes.PYFUNCTYPE(None, ctypes.c_int64)(self._addresses["pool_relax"])
-        relax(100)
-        times = 1000
-        begin = time.perf_counter()
-        relax(times)
-        return max(int(times * _PATIENCE / (time.perf_counter() - begin)), 10)
+        times = 200
+        shortest = float("inf")
+        for _ in range(10):
+            begin = time.perf_counter()
+            relax(times)
+            shortest = min(shortest, time.perf_counter() - begin)
+        return max(int(times * _PATIENCE / shortest), 10)
 
 
 @once
