@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.compile import placing, views
-from minigrad.compile.placing import PLACE, Region
+from minigrad.compile.gathering import folded, gather_rows, scatter_add_rows
+from minigrad.compile.placing import Region, put_together
 from minigrad.compile.program import Instruction, Kind, Operand, Program, Sizes, contiguous
 from minigrad.core import registry
 from minigrad.dtypes import DType, from_numpy
@@ -96,6 +97,12 @@ class Builder:
         out = Operand(x.shape, x.dtype, label=x.label)
         self._add("map", "copy", [x], [out], {})
         return out
+
+    def whole(self, x: Operand) -> Operand:
+        """`x` with its elements in C order, those of constants too: what bodies are handed."""
+        if x.constant is None:
+            return self.copy(x)
+        return Operand(x.shape, x.dtype, constant=np.array(x.constant, order="C"), label=x.label)
 
     # -- computing -------------------------------------------------------------------------
 
@@ -206,7 +213,7 @@ class Builder:
             return self.reshape(last, shape)
         attrs = {"shape": shape, "dtype": dtype, "regions": tuple([r for _, r in there])}
         out = Operand(shape, dtype, label="place")
-        self._add("special", "place", [x for x, _ in there], [out], attrs, PLACE)
+        self._add("special", "place", [x for x, _ in there], [out], attrs, put_together)
         return out
 
     def strides(self, shape: Sizes) -> Sizes:
@@ -220,6 +227,44 @@ class Builder:
     def pad(self, x: Operand, widths: Sequence[tuple[int, int]], value: Operand) -> Operand:
         """`x` with so many elements before and after along each axis, all of them `value`."""
         return self.place(*placing.padded(x, widths, value))
+
+    def gather(self, x: Operand, rows: Operand, axis: int) -> Operand:
+        """The slices of `x` at these numbers along an axis (not negative), in their place.
+
+        A check has failed where numbers are below 0 or too large.
+        """
+        outer, count, inner = folded(x.shape, axis, axis + 1)
+        (made,) = self.special(
+            "gather",
+            [self.reshape(x, (outer, count, inner)), self._row_numbers(rows)],
+            [((outer, rows.size, inner), x.dtype)],
+            {},
+            gather_rows,
+        )
+        return self.reshape(made, (*x.shape[:axis], *rows.shape, *x.shape[axis + 1 :]))
+
+    def scatter_add(self, values: Operand, rows: Operand, axis: int, count: int) -> Operand:
+        """The adjoint of `gather` from `count` slices: the sums of those of the same number.
+
+        Args:
+            values: slices; their numbers' axes begin at `axis`.
+            rows: the numbers.
+            axis: where the `count` sums are in the result.
+            count: how many there are.
+        """
+        outer, n, inner = folded(values.shape, axis, axis + rows.rank)
+        (made,) = self.special(
+            "scatter_add",
+            [self.reshape(values, (outer, n, inner)), self._row_numbers(rows)],
+            [((outer, count, inner), values.dtype)],
+            {"count": count},
+            scatter_add_rows,
+        )
+        shape = values.shape
+        return self.reshape(made, (*shape[:axis], count, *shape[axis + rows.rank :]))
+
+    def _row_numbers(self, rows: Operand) -> Operand:
+        return self.reshape(self.cast(rows, np.dtype(np.int64)), (rows.size,))
 
     def iota(self, shape: Sizes, axis: int, dtype: Any) -> Operand:
         """The index along an axis, at every element."""

@@ -12,6 +12,7 @@ reads is made there or before.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from minigrad.compile import views
@@ -179,6 +180,11 @@ class Group:
 Piece: TypeAlias = "Group | Instruction"
 
 
+def steps_of(piece: Piece) -> Sequence[Instruction]:
+    """The instructions of a piece."""
+    return piece.steps if isinstance(piece, Group) else [piece]
+
+
 def fuse(program: Program) -> list[Piece]:
     """A program's instructions in groups, in an order in which they can run."""
     pieces: list[Piece] = []
@@ -270,7 +276,7 @@ def _joined(
 
 def _reads(piece: Piece) -> list[Operand]:
     """The operands that a piece reads and does not make."""
-    steps = piece.steps if isinstance(piece, Group) else [piece]
+    steps = steps_of(piece)
     made = {out for step in steps for out in step.outputs}
     found: dict[Operand, None] = {}
     for step in steps:

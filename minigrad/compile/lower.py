@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.builder import Builder, NotPlanned
-from minigrad.compile.program import Operand, Program, Sizes
+from minigrad.compile.bodies import case_form, loop_form
+from minigrad.compile.builder import Builder, NotPlanned, spec_of
+from minigrad.compile.program import Instruction, Operand, Program, Sizes
+from minigrad.compile.rewrite import rewrite
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import cells_of, written_cells
 from minigrad.core.tensor import Array
@@ -92,9 +94,46 @@ class _Lowering:
             return (self._assign(op, inputs[0]),)
         if not op.outputs and op.type == "NoOp":
             return ()
-        self.opaque.update([cell.key for cell in cells_of(attrs)])
-        self.opaque.update([cell.key for cell in written_cells(effect, attrs)])
+        if effect == "body":
+            return self._bodies(op, inputs)
+        self._note_cells(op)
         return self.builder.call(primitive, inputs, attrs)
+
+    def _note_cells(self, op: Operation) -> None:
+        self.opaque.update([cell.key for cell in cells_of(op.attrs)])
+        self.opaque.update([cell.key for cell in written_cells(op.primitive.effect, op.attrs)])
+
+    def _bodies(self, op: Operation, inputs: list[Any]) -> tuple[Operand, ...]:
+        """A branch or loop. Outputs that nobody reads may have any shape."""
+        self._note_cells(op)
+        wanted = self.plan.wanted[op]
+        inputs = [self.builder.whole(x) for x in inputs]
+        specs = op.primitive.infer([spec_of(x) for x in inputs], op.attrs)
+        outs = []
+        for spec, read in zip(specs, wanted, strict=True):
+            shape = spec.shape if read else (0,)
+            if shape is None or None in shape:
+                raise NotPlanned(f"the shape of what {op.name!r} returns depends on values")
+            outs.append(Operand(shape, spec.dtype.dtype))  # type: ignore[arg-type]
+        step = Instruction("call", op.type, inputs, outs, op.attrs, op.primitive, op)
+        try:
+            if op.type == "Loop":
+                step.form = loop_form(op, inputs, wanted, self._lower_body)
+            elif op.type == "Case":
+                step.form = case_form(op, inputs, wanted, self._lower_body)
+        except NotPlanned:
+            step.form = None
+        self.program.instructions.append(step)
+        # How often a loop runs may be known; the loops of its gradient run as often.
+        return tuple(
+            [
+                out if spec.value is None else self.builder.constant(spec.value, out.dtype)
+                for out, spec in zip(outs, specs, strict=True)
+            ]
+        )
+
+    def _lower_body(self, plan: Plan, feeds: Sequence[tuple[Sizes, np.dtype[Any]]]) -> Program:
+        return rewrite(lower(plan, feeds, self.given))
 
     def _read(self, variable: Any, *, staged: bool) -> Operand:
         key = variable.cell.key

@@ -13,6 +13,7 @@ from minigrad.core import registry
 from minigrad.core.tensor import Array
 
 if TYPE_CHECKING:
+    from minigrad.compile.bodies import CaseForm, LoopForm
     from minigrad.core.operation import Operation
     from minigrad.core.primitive import Primitive
 
@@ -135,9 +136,10 @@ class Instruction:
         attrs: the primitive's attributes; a reduction's ``axes``.
         primitive: the primitive whose kernel or scalar form computes it, if one does.
         operation: the graph's node that it comes from.
+        form: of a branch or loop, what it is, if it is a plain one (`minigrad.compile.bodies`).
     """
 
-    __slots__ = ("attrs", "inputs", "kind", "name", "operation", "outputs", "primitive")
+    __slots__ = ("attrs", "form", "inputs", "kind", "name", "operation", "outputs", "primitive")
 
     def __init__(
         self,
@@ -156,6 +158,7 @@ class Instruction:
         self.attrs = attrs
         self.primitive = primitive
         self.operation = operation
+        self.form: LoopForm | CaseForm | None = None
         for operand in self.outputs:
             operand.producer = self
 
@@ -243,3 +246,17 @@ def own_results(program: Program) -> None:
     for key, x in program.writes.items():
         program.writes[key] = own(x)
     program.fetches = [own(x) for x in program.fetches]
+
+
+def needed_by(pieces: Sequence[Sequence[Instruction]], program: Program) -> set[Operand]:
+    """The values that more than the piece that makes them reads, and the results."""
+    made_in: dict[Operand, int] = {}
+    needed = set(program.results)
+    for i, steps in enumerate(pieces):
+        for step in steps:
+            for x in step.inputs:
+                if x is not None and made_in.get(x.root, i) != i:
+                    needed.add(x.root)
+            for out in step.outputs:
+                made_in[out] = i
+    return needed

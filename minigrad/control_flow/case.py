@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from minigrad.autodiff import backward, dense
+from minigrad.control_flow.case_layout import Layout, taken
 from minigrad.control_flow.inlining import inline
 from minigrad.core.bind import bind_all
 from minigrad.core.body import Body
@@ -25,37 +24,6 @@ from minigrad.ops.basic import constant, identity
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.shaping import zeros_like
 from minigrad.shapes import Spec, show
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which input and output of a branch is what.
-
-    Attributes:
-        branches: the bodies.
-    """
-
-    branches: tuple[Body, ...]
-
-    @property
-    def count(self) -> int:
-        """Number of results."""
-        return len(self.branches[0].outputs)
-
-    @property
-    def effects(self) -> list[list[SymbolicTensor]]:
-        """For each branch the results of its effects, which are hidden outputs."""
-        return [[t for op in b.stateful_ops for t in op.outputs] for b in self.branches]
-
-    def captured(self, inputs: Sequence[Any]) -> list[list[Any]]:
-        """The inputs after the index, for each branch those that it captures."""
-        feed = iter(inputs[1:])
-        return [[next(feed) for _ in body.captured] for body in self.branches]
-
-    def hidden(self, outputs: Sequence[Any]) -> list[list[Any]]:
-        """The hidden outputs, for each branch its own."""
-        feed = iter(outputs[self.count :])
-        return [[next(feed) for _ in group] for group in self.effects]
 
 
 def _sample_branches() -> tuple[Body, ...]:
@@ -158,11 +126,6 @@ def _either(a: Any, b: Any) -> Any:
     if a is None or b is None or len(a) != len(b):
         return None
     return tuple([m if m == n else None for m, n in zip(a, b, strict=True)])
-
-
-def taken(index: Any, count: int) -> int:
-    """Which of `count` branches an index means: one that is out of range means the last."""
-    return int(index) if 0 <= index < count else count - 1
 
 
 @case.kernel

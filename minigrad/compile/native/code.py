@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.compile.arena import ALIGNMENT, Arena, Lifetime, plan_arena
-from minigrad.compile.fuse import Group, Piece, fuse
+from minigrad.compile.fuse import Group, Piece, fuse, steps_of
 from minigrad.compile.kernels import (
     Repeat,
     call,
@@ -21,10 +21,11 @@ from minigrad.compile.kernels import (
     used_outputs,
 )
 from minigrad.compile.native import blas, engine, host
-from minigrad.compile.native.pieces import Arg, PieceCode, emit_piece
+from minigrad.compile.native.kernel import Arg, PieceCode
+from minigrad.compile.native.pieces import emit_piece
 from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch
 from minigrad.compile.native.writer import Module
-from minigrad.compile.program import Instruction, Operand, Program, Sizes
+from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
@@ -59,7 +60,7 @@ class NativeCode:
         self.program = program
         self.pieces = fuse(program)
         module = Module(host.vector_bytes())
-        needed = _needed(self.pieces, program)
+        needed = needed_by([steps_of(piece) for piece in self.pieces], program)
         self.codes = [emit_piece(module, piece, needed) for piece in self.pieces]
         self._objects = _Objects(program, self.pieces, self.codes)
         self.arena = self._plan_arena()
@@ -332,21 +333,6 @@ def _roots(piece: Piece, code: PieceCode | None) -> list[Operand]:
     assert not isinstance(piece, Group)
     read = [x.root for x in piece.inputs if x is not None and x.constant is None]
     return [*read, *piece.outputs]
-
-
-def _needed(pieces: Sequence[Piece], program: Program) -> set[Operand]:
-    """The values that more than the group that makes them reads."""
-    made_in: dict[Operand, int] = {}
-    needed = set(program.results)
-    for i, piece in enumerate(pieces):
-        steps = piece.steps if isinstance(piece, Group) else [piece]
-        for step in steps:
-            for x in step.inputs:
-                if x is not None and made_in.get(x.root, i) != i:
-                    needed.add(x.root)
-            for out in step.outputs:
-                made_in[out] = i
-    return needed
 
 
 def _entry(address: int) -> Callable[..., int]:

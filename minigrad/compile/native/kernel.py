@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from minigrad.compile.native.types import I64, PTR
 from minigrad.compile.native.writer import Module, Value, Writer
+
+if TYPE_CHECKING:
+    from minigrad.compile.program import Operand
 
 
 class Phase(NamedTuple):
@@ -32,6 +35,23 @@ class Kernel(NamedTuple):
 
     phases: tuple[Phase, ...]
     scratch_bytes: int = 0
+    #: Whether it may set the flag that says that the run is to stop.
+    stops: bool = False
+
+
+class Arg(NamedTuple):
+    """An arg of a kernel: an operand that has elements, and how many bytes into them it points."""
+
+    root: Operand
+    offset: int = 0
+
+
+class PieceCode(NamedTuple):
+    """The kernel of a piece, the args it reads, and those it writes, which follow them."""
+
+    kernel: Kernel
+    reads: list[Arg]
+    writes: list[Arg]
 
 
 #: Called for every vector of results before it is stored: ``(w, value, row, column, mask)`` gives

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
 
+from minigrad.compile.bodies import CaseForm, LoopForm
 from minigrad.compile.fuse import Group, Piece
 from minigrad.compile.native import symbols
-from minigrad.compile.native.kernel import Kernel
+from minigrad.compile.native.control import emit_case, emit_loop
+from minigrad.compile.native.kernel import Arg, PieceCode
 from minigrad.compile.native.loops import emit_group
 from minigrad.compile.native.product_spec import ProductSpec
 from minigrad.compile.native.products import emit_product
@@ -15,21 +16,6 @@ from minigrad.compile.native.specials import SPECIALS
 from minigrad.compile.native.types import has_type, type_of
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction, Operand
-
-
-class Arg(NamedTuple):
-    """An arg of a kernel: an operand that has elements, and how many bytes into them it points."""
-
-    root: Operand
-    offset: int = 0
-
-
-class PieceCode(NamedTuple):
-    """The kernel of a piece, the args it reads, and those it writes, which follow them."""
-
-    kernel: Kernel
-    reads: list[Arg]
-    writes: list[Arg]
 
 
 def emit_piece(module: Module, piece: Piece, needed: Collection[Operand]) -> PieceCode | None:
@@ -43,6 +29,10 @@ def emit_piece(module: Module, piece: Piece, needed: Collection[Operand]) -> Pie
         kernel = SPECIALS[piece.name](module, piece) if piece.name in SPECIALS else None
         if kernel is not None:
             return PieceCode(kernel, _reads(piece), [Arg(x) for x in piece.outputs])
+    if isinstance(piece.form, LoopForm):
+        return emit_loop(module, piece, piece.form, emit_piece)
+    if isinstance(piece.form, CaseForm):
+        return emit_case(module, piece, piece.form, emit_piece)
     return None
 
 

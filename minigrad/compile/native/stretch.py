@@ -86,7 +86,7 @@ def emit_stretch(
     parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
     names = [f"{name}_{i}" for i in range(len(parts))]
     for part_name, part in zip(names, parts, strict=True):
-        _emit_part(module, part_name, part, polling)
+        emit_part(module, part_name, part, polling)
     w = module.function(name, [("objects", PTR), ("frame", PTR)], I64, linkage="")
     listed, frame = w.parameters
     arena = w.load(frame, PTR)
@@ -113,7 +113,7 @@ def emit_stretch(
     for part_name in names:
         made = w.call(part_name, pointers, arena, flag, state, result=I32)
         assert made is not None
-        if polling:
+        if polling or any(call.kernel.stops for call in calls):
             following = w.label("on")
             bad = w.compare("!=", made, w.const(0, I32))
             ways.append((made, w.block))
@@ -183,7 +183,7 @@ def layout_is_known() -> bool:
     )
 
 
-def _emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -> None:
+def emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -> None:
     """Write a function that calls some of the kernels; non-zero when it was told to stop."""
     w = module.function(
         name,
@@ -192,7 +192,7 @@ def _emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) 
         attributes="noinline",
     )
     objects, arena, flag, state = w.parameters
-    most = max([len(call.args) for call in calls], default=0) + 2
+    most = max([len(call.args) for call in calls], default=0) + 3
     args = w.reserve(most, PTR)
     base: dict[int, Value] = {}
     since = 0.0
@@ -207,6 +207,8 @@ def _emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) 
             w.store(_offset(w, start, place.offset), w.at(args, i, PTR))
         w.store(_offset(w, arena, call.scratch), w.at(args, len(call.args), PTR))
         w.store(flag, w.at(args, len(call.args) + 1, PTR))
+        if call.kernel.stops:
+            w.store(state, w.at(args, len(call.args) + 2, PTR))
         for phase in call.kernel.phases:
             if phase.units <= 0:
                 continue
@@ -222,6 +224,8 @@ def _emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) 
             if polling and since > POLLING_WORK:
                 since = 0.0
                 _poll(w, state)
+        if call.kernel.stops:
+            _leave_if(w, w.compare("==", w.load(flag, I32), w.const(STOPPED, I32)), STOPPED)
     if polling:
         _poll(w, state)
     w.finish(w.const(0, I32))
@@ -232,11 +236,14 @@ def _poll(w: Writer, state: Value) -> None:
     w.module.declare("i32 @mg_poll(ptr)")
     code = w.call("mg_poll", state, result=I32)
     assert code is not None
+    _leave_if(w, w.compare("!=", code, w.const(0, I32)), STOPPED)
+
+
+def _leave_if(w: Writer, condition: Value, code: int) -> None:
     stop, on = w.label("stop"), w.label("on")
-    bad = w.compare("!=", code, w.const(0, I32))
-    w.put(f"br i1 {bad.text}, label %{stop}, label %{on}")
+    w.put(f"br i1 {condition.text}, label %{stop}, label %{on}")
     w.begin(stop)
-    w.put(f"ret i32 {code.text}")
+    w.put(f"ret i32 {code}")
     w.begin(on)
 
 
@@ -250,4 +257,13 @@ def _offset(w: Writer, base: Value, offset: int) -> Value:
     return w.make(PTR, f"getelementptr i8, ptr {base.text}, i64 {offset}")
 
 
-__all__ = ["FAILED", "STOPPED", "UNFIT", "Call", "Place", "emit_stretch", "layout_is_known"]
+__all__ = [
+    "FAILED",
+    "STOPPED",
+    "UNFIT",
+    "Call",
+    "Place",
+    "emit_part",
+    "emit_stretch",
+    "layout_is_known",
+]

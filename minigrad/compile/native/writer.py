@@ -153,6 +153,15 @@ class Writer:
         self._lines.append(f"{name} = {line}")
         return Value(name, t)
 
+    def later(self, t: Type) -> Value:
+        """A new name for a value that a line put in later defines."""
+        self._count += 1
+        return Value(f"%n{self._count}", t)
+
+    def put_in(self, place: int, lines: Sequence[str]) -> None:
+        """Write lines before the one that was number `place` (see `size`)."""
+        self._lines[place:place] = lines
+
     def label(self, stem: str) -> str:
         """A new name for a block."""
         self._count += 1

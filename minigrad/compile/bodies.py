@@ -1,0 +1,138 @@
+"""Branches and loops in programs: their bodies are programs themselves.
+
+The instruction stays a call of the kernel, which runs bodies node by node; its `form` says what it
+is, for those who can do better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minigrad.compile.program import Operand, Program, Sizes, own_results
+from minigrad.control_flow.case_layout import Layout as CaseLayout
+from minigrad.control_flow.case_layout import taken
+from minigrad.control_flow.loop_layout import Layout as LoopLayout
+from minigrad.core.body import Body
+from minigrad.core.operation import Operation, SymbolicTensor
+from minigrad.executor.plan import Plan
+
+#: Makes the program of a body's plan, for inputs of these shapes and dtypes.
+Lower: TypeAlias = Callable[[Plan, Sequence[tuple[Sizes, np.dtype[Any]]]], Program]
+
+
+class LoopForm(NamedTuple):
+    """A loop whose shapes are the same in every run.
+
+    Attributes:
+        layout: which input and output is what.
+        body: from carried values, slices and captured ones to carried values, then the results
+            that somebody reads.
+        cond: from carried values and captured ones to one bool; or None.
+        count: how many runs there are, where that is known beforehand.
+        results: which results somebody reads.
+        histories: for which carried values somebody reads what they were in each run.
+    """
+
+    layout: LoopLayout
+    body: Program
+    cond: Program | None
+    count: int | None
+    results: tuple[bool, ...]
+    histories: tuple[bool, ...]
+
+
+class CaseForm(NamedTuple):
+    """A choice between bodies that give the same shapes.
+
+    Attributes:
+        layout: which input is whose.
+        branches: from what each captures to the outputs that somebody reads.
+        wanted: which outputs somebody reads.
+    """
+
+    layout: CaseLayout
+    branches: tuple[Program, ...]
+    wanted: tuple[bool, ...]
+
+
+def loop_form(
+    op: Operation, inputs: Sequence[Operand], wanted: tuple[bool, ...], lower: Lower
+) -> LoopForm | None:
+    """What a loop is, if it is a plain one: pure, and with one shape for each value."""
+    layout = LoopLayout(**op.attrs)
+    if op.effect != "pure" or any((*layout.carries, *layout.slices, *layout.results)):
+        return None
+    if layout.effects or layout.refreshed or layout.asked_refreshed:
+        return None
+    given = layout.split(inputs)
+    read = layout.outputs(wanted)
+    results = tuple([group[0] for group in read.results])
+    histories = tuple([group[0] for group in read.histories])
+    limit = None if given.limit is None else given.limit.constant
+    if layout.cond is not None or (given.limit is not None and limit is None):
+        if any((*results, *histories)) or given.slices:
+            return None
+        count = None
+    else:
+        most = None if limit is None else int(limit)
+        count = layout.most_runs(most, [group[0].shape[0] for group in given.slices])
+        if not count:
+            return None
+    carries = [(x.shape, x.dtype) for x in given.carries]
+    slices = [(group[0].shape[1:], group[0].dtype) for group in given.slices]
+    captured = [(x.shape, x.dtype) for x in given.captured]
+    split = len(carries)
+    fetched = [t for t, seen in zip(layout.body.outputs[split:], results, strict=True) if seen]
+    body = _program(
+        layout.body,
+        (*layout.body.outputs[:split], *fetched),
+        [*carries, *slices, *captured],
+        lower,
+    )
+    if [(x.shape, x.dtype) for x in body.fetches[:split]] != carries:
+        return None
+    cond = None
+    if layout.cond is not None:
+        asked = [(x.shape, x.dtype) for x in given.asked]
+        cond = _program(layout.cond, tuple(layout.cond.outputs), [*carries, *asked], lower)
+    return LoopForm(layout, body, cond, count, results, histories)
+
+
+def case_form(
+    op: Operation, inputs: Sequence[Operand], wanted: tuple[bool, ...], lower: Lower
+) -> CaseForm | None:
+    """What a choice is, if it is a plain one."""
+    branches: tuple[Body, ...] = op.attrs["branches"]
+    layout = CaseLayout(branches)
+    if op.effect != "pure" or any(group for group in layout.effects):
+        return None
+    given = layout.captured(inputs)
+    read = wanted[: layout.count]
+    programs = []
+    for body, captured in zip(branches, given, strict=True):
+        fetched = tuple([t for t, seen in zip(body.outputs, read, strict=True) if seen])
+        specs = [(x.shape, x.dtype) for x in captured]
+        programs.append(_program(body, fetched, specs, lower))
+    shapes = {tuple([x.shape for x in program.fetches]) for program in programs}
+    return CaseForm(layout, tuple(programs), read) if len(shapes) == 1 else None
+
+
+def chosen(op: Operation, index: Operand) -> int | None:
+    """Which branch is taken, where that is known beforehand."""
+    if index.constant is None:
+        return None
+    return taken(int(index.constant), len(op.attrs["branches"]))
+
+
+def _program(
+    body: Body,
+    outputs: tuple[SymbolicTensor, ...],
+    specs: Sequence[tuple[Sizes, np.dtype[Any]]],
+    lower: Lower,
+) -> Program:
+    program = lower(Plan(body, outputs, body.targets, body.inputs), specs)
+    own_results(program)
+    return program
