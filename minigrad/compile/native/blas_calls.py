@@ -6,11 +6,9 @@ from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_funct
 from minigrad.compile.native.product_loops import (
     batch_offsets,
     bounded,
-    load,
-    over_columns,
+    finish_rows,
     split,
     step,
-    store,
     work,
 )
 from minigrad.compile.native.product_spec import ProductSpec, ceil_div
@@ -73,14 +71,7 @@ def blas_product(module: Module, spec: ProductSpec, epilogue: Epilogue | None) -
         call.write(w.at(a, at_a, t), w.at(b, at_b, t), out, height, across)
         if epilogue is not None:
             first = w.add(step(w, batch, spec.m), top)
-            lanes = module.lanes(t)
-            with w.loop(0, height) as row:
-                line = w.at(out, step(w, row.index, spec.n), t)
-                for column, mask in over_columns(w, 0, across, lanes):
-                    at = w.at(line, column, t)
-                    value = load(w, at, spec, lanes, mask)
-                    here, there = w.add(first, row.index), w.add(left, column)
-                    store(w, epilogue(w, value, here, there, mask), at, mask)
+            finish_rows(w, spec, module.lanes(t), epilogue, out, height, across, first, left)
     units = spec.matrices * ceil_div(extent, width)
     return Kernel((Phase(w.finish_once(), units, work(module, spec)),))
 

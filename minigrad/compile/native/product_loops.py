@@ -6,8 +6,19 @@ from collections.abc import Iterator
 
 from minigrad.compile.native.kernel import Epilogue, Phase, kernel_function, operand
 from minigrad.compile.native.product_spec import ProductSpec, ceil_div
-from minigrad.compile.native.types import memory_bytes
+from minigrad.compile.native.types import Type, memory_bytes
 from minigrad.compile.native.writer import Module, Value, Writer
+
+
+def lanes_for(module: Module, t: Type, columns: int) -> int:
+    """Lanes of the vectors for so many columns: few enough to be of use.
+
+    Narrower vectors cost less to load and store, and some machines compute more of them at a time.
+    """
+    lanes = module.lanes(t)
+    while lanes >= 2 * columns and lanes > 2:
+        lanes //= 2
+    return lanes
 
 
 def index_min(w: Writer, a: Value, b: Value | int) -> Value:
@@ -75,9 +86,8 @@ def over_columns(
         yield whole, w.mask(w.sub(last, whole), lanes)
 
 
-def load(w: Writer, at: Value, like: ProductSpec, lanes: int, mask: Value | None) -> Value:
-    """A vector of a product's elements, masked or not."""
-    t = like.dtype.of(lanes)
+def load(w: Writer, at: Value, t: Type, mask: Value | None) -> Value:
+    """A vector of a type, masked or not."""
     return w.load(at, t) if mask is None else w.load_masked(at, t, mask)
 
 
@@ -87,6 +97,27 @@ def store(w: Writer, value: Value, at: Value, mask: Value | None) -> None:
         w.store(value, at)
     else:
         w.store_masked(value, at, mask)
+
+
+def finish_rows(
+    w: Writer,
+    spec: ProductSpec,
+    lanes: int,
+    epilogue: Epilogue,
+    c: Value,
+    rows: Value,
+    columns: Value | int,
+    row: Value,
+    column: Value,
+) -> None:
+    """The epilogue over some rows and columns of c, whose first element is at (row, column)."""
+    with w.loop(0, rows) as r:
+        line = w.at(c, step(w, r.index, spec.n), spec.dtype)
+        here = w.add(row, r.index)
+        for at, mask in over_columns(w, 0, columns, lanes):
+            place = w.at(line, at, spec.dtype)
+            value = load(w, place, spec.dtype.of(lanes), mask)
+            store(w, epilogue(w, value, here, w.add(column, at), mask), place, mask)
 
 
 def work(module: Module, spec: ProductSpec) -> float:
@@ -101,7 +132,7 @@ def join(module: Module, spec: ProductSpec, parts: int, epilogue: Epilogue | Non
     w = kernel_function(module)
     _, lo, hi = w.parameters
     c, scratch = operand(w, 2), operand(w, 3)
-    t, lanes = spec.dtype, module.lanes(spec.dtype)
+    t, lanes = spec.dtype, lanes_for(module, spec.dtype, spec.n)
     size, total = spec.m * spec.n, spec.matrices * spec.m
     height = max(1, 4096 // spec.n)
     with w.loop(lo, hi) as unit:
@@ -111,9 +142,9 @@ def join(module: Module, spec: ProductSpec, parts: int, epilogue: Epilogue | Non
             start = w.add(step(w, batch, parts * size), step(w, inner, spec.n))
             for column, mask in over_columns(w, 0, spec.n, lanes):
                 source = w.at(scratch, w.add(start, column), t)
-                value = load(w, source, spec, lanes, mask)
+                value = load(w, source, t.of(lanes), mask)
                 for part in range(1, parts):
-                    other = load(w, w.at(source, part * size, t), spec, lanes, mask)
+                    other = load(w, w.at(source, part * size, t), t.of(lanes), mask)
                     value = w.add(value, other)
                 if epilogue is not None:
                     value = epilogue(w, value, row.index, column, mask)

@@ -1,25 +1,11 @@
-"""What a product of matrices is, and how it is cut into units of work: by its shape alone."""
+"""What a product of matrices is."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-from minigrad.compile.native.types import Type, memory_bytes
-from minigrad.compile.native.writer import Module
-
-#: Work of one unit that is worth handing to another thread, in operations: some 10 microseconds.
-UNIT_WORK = 1_000_000
-#: More units than this would only cost time.
-_MOST_UNITS = 64
-#: Rows of a unit for which packing a panel of b is well paid.
-_FEWEST_ROWS = 64
-#: Bytes of a packed panel: it lies on the stack, and in the cache of second level.
-_PANEL_BYTES = 64 * 1024
-#: The longest sum that one unit makes when its units would otherwise be too few.
-_PART = 1024
-#: With fewer units than this, a long sum is cut into parts.
-_FEW_UNITS = 8
+from minigrad.compile.native.types import Type
 
 
 class ProductSpec(NamedTuple):
@@ -107,69 +93,6 @@ class ProductSpec(NamedTuple):
         )
 
 
-class Cut(NamedTuple):
-    """How a product is cut into panels of columns, groups of rows, parts of k, and units of these.
-
-    Attributes:
-        rows: rows of a block in registers.
-        vectors: vectors of columns in a block, and so in a panel.
-        width: columns of a panel.
-        panels: how many panels there are, the last perhaps narrower.
-        panel_group: panels of a unit.
-        row_group: rows of a unit, a multiple of `rows` unless it is all of them.
-        batch_group: products of a unit.
-        part: length of the part of the sums that a unit makes.
-        k_block: length of the part that is packed at a time.
-    """
-
-    rows: int
-    vectors: int
-    width: int
-    panels: int
-    panel_group: int
-    row_group: int
-    batch_group: int
-    part: int
-    k_block: int
-
-
 def ceil_div(a: int, b: int) -> int:
     """a / b, rounded up."""
     return -(-a // b)
-
-
-def cut(module: Module, spec: ProductSpec) -> Cut:
-    """Cut a product with m, n, k above 0 into units for the register blocks of a module."""
-    lanes = module.lanes(spec.dtype)
-    wide = module.vector_bytes >= 64
-    rows = min(spec.m, 8 if wide else 6)
-    # Few rows leave registers for more columns; b is then read along longer rows, too.
-    vectors = 2 if rows > 4 else min(4, (24 if wide else 12) // rows)
-    vectors = min(vectors, ceil_div(spec.n, lanes))
-    width = vectors * lanes
-    panels = ceil_div(spec.n, width)
-    one = spec.operations // spec.matrices
-    wanted = min(max(spec.operations // UNIT_WORK, 1), _MOST_UNITS)
-    batch_group = min(spec.matrices, max(1, UNIT_WORK // one, spec.matrices // _MOST_UNITS))
-    each = ceil_div(wanted, ceil_div(spec.matrices, batch_group))
-    panel_group = max(1, panels // each)
-    row_group = _rows_of_unit(spec.m, rows, ceil_div(each, ceil_div(panels, panel_group)))
-    units = (
-        ceil_div(spec.matrices, batch_group)
-        * ceil_div(panels, panel_group)
-        * ceil_div(spec.m, row_group)
-    )
-    part = spec.k
-    if units < _FEW_UNITS and spec.k >= 2 * _PART and spec.operations >= 4 * UNIT_WORK:
-        pieces = min(spec.k // _PART, 2 * _FEW_UNITS // units)
-        part = ceil_div(spec.k, pieces)
-    block = _PANEL_BYTES // (width * memory_bytes(spec.dtype)) // lanes * lanes
-    return Cut(
-        rows, vectors, width, panels, panel_group, row_group, batch_group, part, min(part, block)
-    )
-
-
-def _rows_of_unit(m: int, rows: int, wanted: int) -> int:
-    blocks = ceil_div(m, rows)
-    group = max(ceil_div(blocks, wanted), min(blocks, _FEWEST_ROWS // rows))
-    return min(group * rows, m)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from minigrad.compile.native import blas_calls, thin_products, vector_products
 from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_function, operand
-from minigrad.compile.native.packing import packer
+from minigrad.compile.native.packing import pack
+from minigrad.compile.native.product_cut import cut
 from minigrad.compile.native.product_loops import bounded, step
-from minigrad.compile.native.product_spec import ProductSpec, cut
+from minigrad.compile.native.product_spec import ProductSpec
 from minigrad.compile.native.product_units import product_by_blocks
 from minigrad.compile.native.types import F32, F64, memory_bytes
 from minigrad.compile.native.writer import Module
@@ -71,14 +72,13 @@ def emit_packing(module: Module, spec: ProductSpec) -> tuple[Kernel, int] | None
     _, lo, hi = w.parameters
     b, panels = operand(w, 0), operand(w, 1)
     t = spec.dtype
-    pack = packer(module, t, plan.width, spec.b_row, spec.b_column)
     with w.loop(lo, hi) as unit:
         start = step(w, unit.index, plan.width)
         source = w.at(b, step(w, start, spec.b_column), t)
         columns = w.sub(bounded(w, start, plan.width, spec.n), start)
         target = w.at(panels, step(w, unit.index, spec.k * plan.width), t)
-        strides = [w.index(spec.b_row), w.index(spec.b_column)]
-        w.call(pack, source, *strides, w.index(spec.k), columns, target)
+        strides = spec.b_row, spec.b_column
+        pack(w, t, source, strides, w.index(spec.k), columns, target, plan.width)
     elements = spec.k * plan.width * plan.panels
     phase = Phase(w.finish_once(), plan.panels, elements / 4)
     return Kernel((phase,)), elements * memory_bytes(t)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_function, operand
-from minigrad.compile.native.packing import packer
+from minigrad.compile.native.packing import pack
 from minigrad.compile.native.product_blocks import multiply_add
 from minigrad.compile.native.product_loops import (
     batch_offsets,
     bounded,
+    lanes_for,
     load,
     over_columns,
     split,
@@ -37,7 +38,7 @@ def thin_product(module: Module, spec: ProductSpec, epilogue: Epilogue | None) -
     w = kernel_function(module)
     _, lo, hi = w.parameters
     a, b, c = operand(w, 0), operand(w, 1), operand(w, 2)
-    t, lanes = spec.dtype, module.lanes(spec.dtype)
+    t, lanes = spec.dtype, lanes_for(module, spec.dtype, spec.n)
     size = spec.m * spec.n
     group = min(spec.matrices, max(1, _UNIT // size))
     height = min(spec.m, max(1, _UNIT // spec.n))
@@ -52,9 +53,8 @@ def thin_product(module: Module, spec: ProductSpec, epilogue: Epilogue | None) -
             at_a, at_b = batch_offsets(w, spec, batch.index)
             matrix, b_row = w.at(b, at_b, t), spec.b_row
             if turned is not None:
-                pack = packer(module, t, width, spec.b_row, spec.b_column)
-                strides = [w.index(spec.b_row), w.index(spec.b_column)]
-                w.call(pack, matrix, *strides, w.index(spec.k), w.index(spec.n), turned)
+                size_b = w.index(spec.k), w.index(spec.n)
+                pack(w, t, matrix, (spec.b_row, spec.b_column), *size_b, turned, width)
                 matrix, b_row = turned, width
             top = step(w, rows, height)
             with w.loop(top, bounded(w, top, height, spec.m)) as row:
@@ -68,7 +68,7 @@ def thin_product(module: Module, spec: ProductSpec, epilogue: Epilogue | None) -
                     value: Value = w.const(0, t.of(lanes))
                     for p, factor in enumerate(factors):
                         source = w.at(matrix, w.add(w.index(p * b_row), column), t)
-                        value = multiply_add(w, factor, load(w, source, spec, lanes, mask), value)
+                        value = multiply_add(w, factor, load(w, source, t.of(lanes), mask), value)
                     if epilogue is not None:
                         value = epilogue(w, value, here, column, mask)
                     target = w.at(c, w.add(step(w, here, spec.n), column), t)
@@ -80,5 +80,5 @@ def thin_product(module: Module, spec: ProductSpec, epilogue: Epilogue | None) -
 
 def _width(module: Module, spec: ProductSpec) -> int:
     """Columns of b, filled up to whole vectors."""
-    lanes = module.lanes(spec.dtype)
+    lanes = lanes_for(module, spec.dtype, spec.n)
     return ceil_div(spec.n, lanes) * lanes

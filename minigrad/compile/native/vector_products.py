@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_function, operand
 from minigrad.compile.native.product_blocks import multiply_add
+from minigrad.compile.native.product_cut import UNIT_WORK
 from minigrad.compile.native.product_loops import (
     batch_offsets,
     bounded,
@@ -14,7 +15,7 @@ from minigrad.compile.native.product_loops import (
     store,
     work,
 )
-from minigrad.compile.native.product_spec import UNIT_WORK, ProductSpec, ceil_div
+from minigrad.compile.native.product_spec import ProductSpec, ceil_div
 from minigrad.compile.native.writer import Module, Value, Writer
 
 #: Rows of the matrix that are added to the result at a time.
@@ -114,11 +115,11 @@ def _add_group(
     for column, mask in over_columns(w, start, stop, lanes):
         target = w.at(out, column, t)
         # Two chains, so that one vector need not wait for all.
-        chains = [w.const(0, t.of(lanes)) if begin else load(w, target, row, lanes, mask)]
+        chains = [w.const(0, t.of(lanes)) if begin else load(w, target, t.of(lanes), mask)]
         chains.append(w.const(0, t.of(lanes)))
         for p, factor in enumerate(factors):
             at = w.add(w.add(step(w, top, row.b_row), w.index(p * row.b_row)), column)
-            value = load(w, w.at(y, at, t), row, lanes, mask)
+            value = load(w, w.at(y, at, t), t.of(lanes), mask)
             chains[p % 2] = multiply_add(w, factor, value, chains[p % 2])
         store(w, w.add(*chains) if rows > 1 else chains[0], target, mask)
 
@@ -173,9 +174,9 @@ def _sum_group(
         sums = list(loop.results)
     for n, at_left in enumerate(range(pairs, row.k, lanes)):
         mask = None if row.k - at_left >= lanes else w.mask(w.index(row.k - at_left), lanes)
-        factor = load(w, w.at(x, at_left, t), row, lanes, mask)
+        factor = load(w, w.at(x, at_left, t), t.of(lanes), mask)
         for i, base in enumerate(bases):
-            value = load(w, w.at(base, at_left, t), row, lanes, mask)
+            value = load(w, w.at(base, at_left, t), t.of(lanes), mask)
             sums[2 * i + n] = multiply_add(w, factor, value, sums[2 * i + n])
     for i in range(columns):
         total = w.fold(w.add(sums[2 * i], sums[2 * i + 1]), w.add)
@@ -198,7 +199,7 @@ def _finish(
     if is_row:
         for column, mask in over_columns(w, start, stop, lanes):
             at = w.at(out, column, t)
-            store(w, epilogue(w, load(w, at, spec, lanes, mask), batch, column, mask), at, mask)
+            store(w, epilogue(w, load(w, at, t.of(lanes), mask), batch, column, mask), at, mask)
         return
     with w.loop(start, stop) as loop:
         at = w.at(out, loop.index, t)
