@@ -259,6 +259,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.floor_divide(x1, x2)
 
 
+@floor_divide.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.floor_divide(x1, x2)
+
+
 @floor_divide.gradient()
 def _(c: Ctx) -> Grads:
     return None, None
@@ -288,6 +293,11 @@ def remainder(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @remainder.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.remainder(x1, x2)
+
+
+@remainder.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.remainder(x1, x2)
 
 
 @remainder.gradient(saves=("x1", "x2"))
@@ -320,6 +330,11 @@ def fmod(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @fmod.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.fmod(x1, x2)
+
+
+@fmod.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.fmod(x1, x2)
 
 
 @fmod.gradient(saves=("x1", "x2", "y"))

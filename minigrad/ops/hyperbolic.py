@@ -44,6 +44,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.sinh(x)
 
 
+@sinh.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.sinh(x)
+
+
 @sinh.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     return c.grads[0] * cosh(c.inputs[0])
@@ -70,6 +75,11 @@ def cosh(x: TensorLike, /) -> Tensor:
 @cosh.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.cosh(x)
+
+
+@cosh.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.cosh(x)
 
 
 @cosh.gradient(saves=("x",))
@@ -134,6 +144,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.asinh(x)
 
 
+@asinh.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.asinh(x)
+
+
 @asinh.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (x,) = c.inputs
@@ -166,6 +181,11 @@ def acosh(x: TensorLike, /) -> Tensor:
 @acosh.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.acosh(x)
+
+
+@acosh.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.acosh(x)
 
 
 @acosh.gradient(saves=("x",))
@@ -205,6 +225,11 @@ def atanh(x: TensorLike, /) -> Tensor:
 @atanh.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.atanh(x)
+
+
+@atanh.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.atanh(x)
 
 
 @atanh.gradient(saves=("x",))

@@ -347,6 +347,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.bitwise_left_shift(x1, x2)
 
 
+@bitwise_left_shift.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.left_shift(x1, x2)
+
+
 @primitive(
     "RightShift",
     elementwise=True,
@@ -369,3 +374,8 @@ def bitwise_right_shift(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @bitwise_right_shift.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.bitwise_right_shift(x1, x2)
+
+
+@bitwise_right_shift.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.right_shift(x1, x2)

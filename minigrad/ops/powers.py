@@ -73,6 +73,18 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.pow(x1, x2)
 
 
+@pow.lowering
+def _(b: Any, x1: Any, x2: Any) -> Any:
+    if x2.dtype.kind == "i":
+        b.check(b.map("GreaterEqual", x2, 0))
+    return NotImplemented
+
+
+@pow.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.pow(x1, x2)
+
+
 @pow.gradient(saves=("x1", "x2", "y"))
 def _(c: Ctx) -> Grads:
     (g,), (x1, x2), (y,) = c.grads, c.inputs, c.outputs
@@ -268,6 +280,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.cbrt(x)
 
 
+@cbrt.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.cbrt(x)
+
+
 @cbrt.gradient(saves=("y",))
 def _(c: Ctx) -> Grads:
     (y,) = c.outputs
@@ -313,6 +330,11 @@ def hypot(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @hypot.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.hypot(x1, x2)
+
+
+@hypot.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.hypot(x1, x2)
 
 
 @hypot.gradient(saves=("x1", "x2", "y"))

@@ -45,6 +45,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.floor(x)
 
 
+@floor.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.floor(x)
+
+
 @floor.gradient()
 def _(c: Ctx) -> Grads:
     return None
@@ -74,6 +79,11 @@ def ceil(x: TensorLike, /) -> Tensor:
 @ceil.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.ceil(x)
+
+
+@ceil.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.ceil(x)
 
 
 @ceil.gradient()
@@ -107,6 +117,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.trunc(x)
 
 
+@trunc.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.trunc(x)
+
+
 @trunc.gradient()
 def _(c: Ctx) -> Grads:
     return None
@@ -138,6 +153,11 @@ def round(x: TensorLike, /) -> Tensor:
 @round.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.round(x)
+
+
+@round.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.rint(x)
 
 
 @round.gradient()

@@ -217,6 +217,11 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.nextafter(x1, x2)
 
 
+@nextafter.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.nextafter(x1, x2)
+
+
 @nextafter.gradient()
 def _(c: Ctx) -> Grads:
     return c.grads[0], None

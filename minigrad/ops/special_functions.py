@@ -52,6 +52,11 @@ def _(xp: Any, x: Array) -> Any:
     return special.erf(xp, x)
 
 
+@erf.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.erf(x)
+
+
 @erf.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (x,) = c.inputs
@@ -79,6 +84,11 @@ def erfc(x: TensorLike, /) -> Tensor:
 @erfc.kernel
 def _(xp: Any, x: Array) -> Any:
     return special.erfc(xp, x)
+
+
+@erfc.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.erfc(x)
 
 
 @erfc.gradient(saves=("x",))
@@ -113,6 +123,11 @@ def erfinv(x: TensorLike, /) -> Tensor:
 @erfinv.kernel
 def _(xp: Any, x: Array) -> Any:
     return special.erfinv(xp, x)
+
+
+@erfinv.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.erfinv(x)
 
 
 @erfinv.gradient(saves=("y",))
@@ -263,6 +278,16 @@ def sinc(x: TensorLike, /) -> Tensor:
 @sinc.kernel
 def _(xp: Any, x: Array, *, order: int) -> Any:
     return special.sinc(xp, x) if order == 0 else _sinc_derivative(xp, x, order)
+
+
+@sinc.lowering
+def _(b: Any, x: Any, *, order: int) -> Any:
+    return b.call(sinc, (x,), {"order": order})[0] if order else NotImplemented
+
+
+@sinc.scalar
+def _(s: Any, x: Any, *, order: int) -> Any:
+    return s.sinc(x)
 
 
 @sinc.shape

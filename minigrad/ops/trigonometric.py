@@ -85,6 +85,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.sin(x)
 
 
+@sin.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.sin(x)
+
+
 @sin.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     return c.grads[0] * cos(c.inputs[0])
@@ -113,6 +118,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.cos(x)
 
 
+@cos.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.cos(x)
+
+
 @cos.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     return -c.grads[0] * sin(c.inputs[0])
@@ -139,6 +149,11 @@ def tan(x: TensorLike, /) -> Tensor:
 @tan.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.tan(x)
+
+
+@tan.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.tan(x)
 
 
 @tan.gradient(saves=("y",))
@@ -178,6 +193,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.asin(x)
 
 
+@asin.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.asin(x)
+
+
 @asin.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (x,) = c.inputs
@@ -215,6 +235,11 @@ def _(xp: Any, x: Array) -> Any:
     return xp.acos(x)
 
 
+@acos.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.acos(x)
+
+
 @acos.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (x,) = c.inputs
@@ -242,6 +267,11 @@ def atan(x: TensorLike, /) -> Tensor:
 @atan.kernel
 def _(xp: Any, x: Array) -> Any:
     return xp.atan(x)
+
+
+@atan.scalar
+def _(s: Any, x: Any) -> Any:
+    return s.atan(x)
 
 
 @atan.gradient(saves=("x",))
@@ -287,6 +317,11 @@ def atan2(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 @atan2.kernel
 def _(xp: Any, x1: Array, x2: Array) -> Any:
     return xp.atan2(x1, x2)
+
+
+@atan2.scalar
+def _(s: Any, x1: Any, x2: Any) -> Any:
+    return s.atan2(x1, x2)
 
 
 @atan2.gradient(saves=("x1", "x2"))

@@ -9,10 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.compile.native.math import (
+    division,
+    error_function,
     exponential,
     hyperbolic,
+    inverse_trigonometric,
     logarithm,
+    powers,
+    rounding,
     sigmoids,
+    trigonometric,
 )
 from minigrad.compile.native.types import Type, type_of
 from minigrad.compile.native.writer import Value, Writer
@@ -179,6 +185,7 @@ class Scalars:
     # -- functions -------------------------------------------------------------------------
 
     exp = _math(exponential.exp)
+    exp2 = _math(exponential.exp2)
     expm1 = _math(exponential.expm1)
     log = _math(logarithm.log)
     log1p = _math(logarithm.log1p)
@@ -188,4 +195,33 @@ class Scalars:
     softplus = _math(sigmoids.softplus)
     log_sigmoid = _math(sigmoids.log_sigmoid)
     logaddexp = _math(sigmoids.logaddexp)
+    sin = _math(trigonometric.sin)
+    cos = _math(trigonometric.cos)
+    tan = _math(trigonometric.tan)
+    sinc = _math(trigonometric.sinc)
+    asin = _math(inverse_trigonometric.asin)
+    acos = _math(inverse_trigonometric.acos)
+    atan = _math(inverse_trigonometric.atan)
+    atan2 = _math(inverse_trigonometric.atan2)
+    sinh = _math(hyperbolic.sinh)
+    cosh = _math(hyperbolic.cosh)
     tanh = _math(hyperbolic.tanh)
+    asinh = _math(hyperbolic.asinh)
+    acosh = _math(hyperbolic.acosh)
+    atanh = _math(hyperbolic.atanh)
+    erf = _math(error_function.erf)
+    erfc = _math(error_function.erfc)
+    erfinv = _math(error_function.erfinv)
+    pow = _math(powers.pow)
+    cbrt = _math(powers.cbrt)
+    hypot = _math(powers.hypot)
+    rint = _math(rounding.rint)
+    floor = _math(rounding.floor)
+    ceil = _math(rounding.ceil)
+    trunc = _math(rounding.trunc)
+    nextafter = _math(rounding.nextafter)
+    floor_divide = _math(division.floor_divide)
+    remainder = _math(division.remainder)
+    fmod = _math(division.fmod)
+    left_shift = _math(division.left_shift)
+    right_shift = _math(division.right_shift)

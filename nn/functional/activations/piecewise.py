@@ -84,6 +84,11 @@ def _(xp: Any, x: Array, *, low: float, high: float) -> Any:
     return xp.minimum(xp.maximum(x, low), high)
 
 
+@hardtanh.scalar
+def _(s: Any, x: Any, *, low: float, high: float) -> Any:
+    return s.at_most(s.at_least(x, low), high)
+
+
 @hardtanh.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (g,), (x,) = c.grads, c.inputs
@@ -150,6 +155,13 @@ def _(xp: Any, x: Array) -> Any:
     bent = x * (xp.clip(x, -3.0, 3.0) + 3) / 6
     # -inf would give nan.
     return xp.where(x <= -3, -0.0, xp.where(x >= 3, x, bent))
+
+
+@hardswish.scalar
+def _(s: Any, x: Any) -> Any:
+    bent = s.div(s.mul(x, s.add(s.at_most(s.at_least(x, -3.0), 3.0), 3.0)), 6.0)
+    bent = s.select(s.compare(">=", x, 3.0), x, bent)
+    return s.select(s.compare("<=", x, -3.0), -0.0, bent)
 
 
 @hardswish.gradient(saves=("x",))

@@ -51,6 +51,11 @@ def _gated(xp: Any, x: Array, gate: Array) -> Any:
     return xp.where(gate == 0, gate, x * gate)
 
 
+def _scalar_gated(s: Any, x: Any, gate: Any) -> Any:
+    """The same for one element."""
+    return s.select(s.compare("==", gate, 0.0), gate, s.mul(x, gate))
+
+
 # -- gelu --------------------------------------------------------------------------------------
 
 _ROOT_HALF = math.sqrt(0.5)
@@ -112,6 +117,16 @@ def _(xp: Any, x: Array, *, approximate: bool) -> Any:
     return _gated(xp, x, gate)
 
 
+@gelu.scalar
+def _(s: Any, x: Any, *, approximate: bool) -> Any:
+    if approximate:
+        cube = s.add(s.mul(s.square(x), _CUBIC), 1.0)
+        gate = s.sigmoid(s.mul(s.mul(x, 2 * _ROOT_2_BY_PI), cube))
+    else:
+        gate = s.mul(s.erfc(s.mul(x, -_ROOT_HALF)), 0.5)
+    return _scalar_gated(s, x, gate)
+
+
 @gelu.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (g,), (x,) = c.grads, c.inputs
@@ -159,6 +174,11 @@ def _(xp: Any, x: Array) -> Any:
     return _gated(xp, x, xp.where(x < 0, e, 1.0) / (1 + e))
 
 
+@silu.scalar
+def _(s: Any, x: Any) -> Any:
+    return _scalar_gated(s, x, s.sigmoid(x))
+
+
 @silu.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (g,), (x,) = c.grads, c.inputs
@@ -198,6 +218,16 @@ def _(xp: Any, x: Array) -> Any:
     e = xp.exp(-xp.abs(x))
     left, right = e * (e + 2), 1 + 2 * e
     return _gated(xp, x, xp.where(x < 0, left / (left + 2), right / (right + 2 * (e * e))))
+
+
+@mish.scalar
+def _(s: Any, x: Any) -> Any:
+    e = s.exp(s.neg(s.abs(x)))
+    left, right = s.mul(e, s.add(e, 2.0)), s.add(s.add(e, e), 1.0)
+    below = s.compare("<", x, 0.0)
+    more = s.select(below, 2.0, s.mul(s.square(e), 2.0))
+    part = s.select(below, left, right)
+    return _scalar_gated(s, x, s.div(part, s.add(part, more)))
 
 
 @mish.gradient(saves=("x",))
@@ -245,6 +275,12 @@ def softsign(x: TensorLike, /) -> Tensor:
 def _(xp: Any, x: Array) -> Any:
     size = xp.abs(x)
     return xp.where(size == xp.inf, xp.sign(x), x / (1 + size))
+
+
+@softsign.scalar
+def _(s: Any, x: Any) -> Any:
+    size = s.abs(x)
+    return s.select(s.is_inf(x), s.sign(x), s.div(x, s.add(size, 1.0)))
 
 
 @softsign.gradient(saves=("x",))

@@ -90,6 +90,19 @@ def _(xp: Any, p: Array, t: Array) -> Any:
     return -(t * yes + (1 - t) * no)
 
 
+@binary_entropy.lowering
+def _(b: Any, p: Any, t: Any) -> Any:
+    inside = (b.map("Less", p, 0), b.map("Greater", p, 1))
+    b.check(b.map("LogicalNot", b.map("LogicalOr", *inside)))
+    return NotImplemented
+
+
+@binary_entropy.scalar
+def _(s: Any, p: Any, t: Any) -> Any:
+    yes, no = s.at_least(s.log(p), -100.0), s.at_least(s.log1p(s.neg(p)), -100.0)
+    return s.neg(s.add(s.mul(t, yes), s.mul(s.sub(1.0, t), no)))
+
+
 @binary_entropy.gradient(saves=("p", "t"))
 def _(c: Ctx) -> Grads:
     (g,), (p, t) = c.grads, c.inputs
@@ -219,6 +232,17 @@ def _(xp: Any, logits: Array, targets: Array, pos_weight: Array | None = None) -
     yes = xp.where(targets == 0, 0.0, targets * (under + tail))
     no = xp.where(targets == 1, 0.0, (1 - targets) * (over + tail))
     return (yes if pos_weight is None else yes * pos_weight) + no
+
+
+@sigmoid_cross_entropy.scalar
+def _(s: Any, logits: Any, targets: Any, pos_weight: Any = None) -> Any:
+    tail = s.softplus(s.neg(s.abs(logits)))
+    over, under = s.at_least(logits, 0.0), s.at_least(s.neg(logits), 0.0)
+    yes = s.mul(targets, s.add(under, tail))
+    yes = s.select(s.compare("==", targets, 0.0), 0.0, yes)
+    no = s.mul(s.sub(1.0, targets), s.add(over, tail))
+    no = s.select(s.compare("==", targets, 1.0), 0.0, no)
+    return s.add(yes if pos_weight is None else s.mul(yes, pos_weight), no)
 
 
 @sigmoid_cross_entropy.gradient(saves=("logits", "targets", "pos_weight"))

@@ -164,6 +164,13 @@ def _(xp: Any, x: Array, *, delta: float) -> Any:
     return inner * (size - 0.5 * inner)
 
 
+@huber.scalar
+def _(s: Any, x: Any, *, delta: float) -> Any:
+    size = s.abs(x)
+    inner = s.at_most(size, delta)
+    return s.mul(inner, s.sub(size, s.mul(inner, 0.5)))
+
+
 @huber.gradient(saves=("x",))
 def _(c: Ctx) -> Grads:
     (g,), (x,) = c.grads, c.inputs
@@ -283,6 +290,15 @@ def _(xp: Any, x: Array) -> Any:
     half = xp.sinh(xp.minimum(size, 1.0) * 0.5)
     near = xp.log1p(2 * half * half)
     return xp.where(size < 1, near, size + xp.log1p(xp.exp(-2 * size)) - math.log(2))
+
+
+@log_cosh.scalar
+def _(s: Any, x: Any) -> Any:
+    size = s.abs(x)
+    half = s.sinh(s.mul(s.at_most(size, 1.0), 0.5))
+    near = s.log1p(s.mul(s.square(half), 2.0))
+    far = s.sub(s.add(size, s.softplus(s.mul(size, -2.0))), math.log(2))
+    return s.select(s.compare("<", size, 1.0), near, far)
 
 
 @log_cosh.gradient(saves=("x",))

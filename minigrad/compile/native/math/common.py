@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from minigrad.compile.native.types import F64, Type
-from minigrad.compile.native.writer import Value, Writer
+from minigrad.compile.native.types import BOOL, F64, Type
+from minigrad.compile.native.writer import Module, Value, Writer
 
 INF = float("inf")
 NAN = float("nan")
@@ -137,41 +137,46 @@ def repaired(w: Writer, name: str, x: Value, y: Value, bad: Value) -> Value:
 
     Nothing but a test of `bad` runs where no lane is bad.
     """
-    t, lanes = x.type, x.type.lanes
+    return _repaired(w, name, (x,), y, bad)
+
+
+def repaired_pair(w: Writer, name: str, a: Value, b: Value, y: Value, bad: Value) -> Value:
+    """The same for a function of two numbers."""
+    return _repaired(w, name, (a, b), y, bad)
+
+
+def _repaired(w: Writer, name: str, xs: tuple[Value, ...], y: Value, bad: Value) -> Value:
+    t = y.type
     full = f"{name}f" if t.bits == 32 else name
-    w.module.declare(f"{t.scalar.text} @{full}({t.scalar.text})")
+    w.module.declare(f"{t.scalar.text} @{full}({', '.join([t.scalar.text for _ in xs])})")
+    function = w.module.shared(
+        ("libm", full, t), lambda own: _write_repair(w.module, own, full, t, len(xs))
+    )
+    return w.choose(w.any(bad), lambda: _called(w, function, [*xs, y, bad], t), y)
 
-    def make(function: str) -> None:
-        v = w.module.function(
-            function,
-            [("x", t), ("y", t), ("bad", bad.type)],
-            t,
-            attributes="noinline cold nounwind",
-        )
-        x, y, bad_lanes = v.parameters
-        if lanes == 1:
-            made = v.call(full, x, result=t)
-            assert made is not None
-            v.finish(made)
-            return
-        xs, ys, chosen = v.reserve(1, t), v.reserve(1, t), v.reserve(lanes, Type("uint", 8))
-        v.store(x, xs)
-        v.store(y, ys)
-        v.store(bad_lanes, chosen)
-        with v.loop(0, lanes) as loop:
-            flag = v.load(v.at(chosen, loop.index, Type("uint", 8)), Type("bool", 1))
-            with v.when(flag):
-                one = v.load(v.at(xs, loop.index, t), t.scalar)
-                made = v.call(full, one, result=t.scalar)
-                assert made is not None
-                v.store(made, v.at(ys, loop.index, t))
-        v.finish(v.load(ys, t))
 
-    function = w.module.shared(("libm", full, t), make)
+def _called(w: Writer, name: str, operands: Sequence[Value], t: Type) -> Value:
+    made = w.call(name, *operands, result=t)
+    assert made is not None
+    return made
 
-    def call() -> Value:
-        made = w.call(function, x, y, bad, result=t)
-        assert made is not None
-        return made
 
-    return w.choose(w.any(bad), call, y)
+def _write_repair(module: Module, own: str, libm: str, t: Type, count: int) -> None:
+    """Write the function that calls libm for the bad lanes."""
+    parameters = [*[(f"x{i}", t) for i in range(count)], ("y", t), ("bad", BOOL.of(t.lanes))]
+    w = module.function(own, parameters, t, attributes="noinline cold nounwind")
+    *given, y, bad = w.parameters
+    if t.lanes == 1:
+        w.finish(_called(w, libm, given, t))
+        return
+    byte = Type("uint", 8)
+    memory = [w.reserve(1, t) for _ in [*given, y]]
+    chosen = w.reserve(t.lanes, byte)
+    for value, place in zip([*given, y], memory, strict=True):
+        w.store(value, place)
+    w.store(bad, chosen)
+    *sources, target = memory
+    with w.loop(0, t.lanes) as loop, w.when(w.load(w.at(chosen, loop.index, byte), BOOL)):
+        lane = [w.load(w.at(place, loop.index, t), t.scalar) for place in sources]
+        w.store(_called(w, libm, lane, t.scalar), w.at(target, loop.index, t))
+    w.finish(w.load(target, t))

@@ -40,16 +40,16 @@ _TABLE = {
             0.5000003576278687,
             0.1666661649942398,
             0.04166119918227196,
-            0.008335966616868973,
+            0.008335965685546398,
             0.001410544733516872,
-            0.0001963021932169795,
+            0.00019630437600426376,
         ),
         (
             0.4999999701976776,
-            0.1666654497385025,
-            0.04166746139526367,
-            0.008366411551833153,
-            0.0013868371024727821,
+            0.1666654348373413,
+            0.04166749119758606,
+            0.008366546593606472,
+            0.0013865509536117315,
         ),
         (0.693147182464599609375, -1.904654323148236017e-09),
         (-105.0, 89.0),
@@ -62,29 +62,29 @@ _TABLE = {
             1.0,
             0.4999999999999993,
             0.16666666666666938,
-            0.04166666666670216,
-            0.008333333333269716,
-            0.0013888888883567317,
-            0.00019841269892914424,
-            2.4801590835171338e-05,
-            2.755730061207321e-06,
-            2.755615683961233e-07,
-            2.5055038010468127e-08,
-            2.1062430905521214e-09,
-            1.5935431012382011e-10,
+            0.041666666666702164,
+            0.008333333333269737,
+            0.0013888888883566348,
+            0.00019841269892885115,
+            2.480159083563894e-05,
+            2.7557300625967963e-06,
+            2.755615674664106e-07,
+            2.505503530509336e-08,
+            2.1062437421557655e-09,
+            1.593561710715336e-10,
         ),
         (
             0.5,
             0.16666666666666677,
-            0.04166666666666664,
+            0.04166666666666662,
             0.008333333333321443,
-            0.0013888888888907874,
-            0.00019841269886570828,
-            2.4801587269424454e-05,
-            2.7557243775406073e-06,
-            2.755732606288152e-07,
-            2.5109186435102805e-08,
-            2.0897595560218094e-09,
+            0.0013888888888916057,
+            0.00019841269886568936,
+            2.4801587252706558e-05,
+            2.755724377894385e-06,
+            2.755734035341167e-07,
+            2.510918479238192e-08,
+            2.0893226821096447e-09,
         ),
         (0.693147180559945286226764, 2.319046813846299558e-17),
         (-746.0, 710.0),
@@ -93,6 +93,39 @@ _TABLE = {
     ),
 }
 _LOG2_E = 1.4426950408889634
+
+
+#: 2^r for |r| <= 1.
+_EXP2 = {
+    32: (
+        1.0,
+        0.6931472420692444,
+        0.24022668600082397,
+        0.055503666400909424,
+        0.00961683876812458,
+        0.0013341534649953246,
+        0.00015645913663320243,
+        1.4928303244232666e-05,
+    ),
+    64: (
+        1.0,
+        0.6931471805599453,
+        0.2402265069591003,
+        0.05550410866482283,
+        0.0096181291076374,
+        0.0013333558146308962,
+        0.00015403530387174443,
+        1.5252733847873696e-05,
+        1.3215488730341114e-06,
+        1.0178078656653895e-07,
+        7.054609065266762e-09,
+        4.446084953970249e-10,
+        2.5908439557108373e-11,
+        1.3580431724650502e-12,
+    ),
+}
+#: Below the first, exp2 is 0, and above the second infinite.
+_ENDS_2 = {32: (-152.0, 129.0), 64: (-1077.0, 1025.0)}
 
 
 def _nearest(w: Writer, x: Value, factor: float, shift: int) -> tuple[Value, Value]:
@@ -112,15 +145,26 @@ def _reduced(w: Writer, x: Value, n: Value, factor: float) -> Value:
     return w.fma(n, w.like(-factor * low, x), rest)
 
 
-def exp_between(w: Writer, x: Value) -> Value:
-    """exp(x) for an x that lies where the result neither vanishes nor overflows by far, or is NaN.
+def _scaled(w: Writer, p: Value, power: Value, factor: Value | None) -> Value:
+    """p · factor · power²."""
+    if factor is not None:
+        p = w.mul(p, factor)
+    return w.mul(w.mul(p, power), power)
+
+
+def exp_between(
+    w: Writer, x: Value, *, low: Value | None = None, factor: Value | None = None
+) -> Value:
+    """exp(x + low) · factor, for an x where exp neither vanishes nor overflows by far, or NaN.
 
     x is reduced by an even multiple 2m of ln 2. To multiply twice by 2^m is exact but for one
     rounding, also where 2^2m would be subnormal or infinite, and cheaper than two different powers.
     """
     m, power = _nearest(w, x, 0.5 * _LOG2_E, 0)
-    p = horner(w, _TABLE[x.type.bits].wide, _reduced(w, x, m, 2.0))
-    return w.mul(w.mul(p, power), power)
+    r = _reduced(w, x, m, 2.0)
+    if low is not None:
+        r = w.add(r, low)
+    return _scaled(w, horner(w, _TABLE[x.type.bits].wide, r), power, factor)
 
 
 def exp(w: Writer, x: Value) -> Value:
@@ -129,9 +173,18 @@ def exp(w: Writer, x: Value) -> Value:
     return exp_between(w, above(w, low, below(w, high, x)))
 
 
-def exp_down(w: Writer, x: Value) -> Value:
-    """exp(x) for x <= 0."""
-    return exp_between(w, above(w, _TABLE[x.type.bits].ends[0], x))
+def exp2(w: Writer, x: Value) -> Value:
+    """2 to the power of x; exact for whole numbers."""
+    low, high = _ENDS_2[x.type.bits]
+    x = above(w, low, below(w, high, x))
+    m, power = _nearest(w, x, 0.5, 0)
+    r = w.fma(m, w.like(-2.0, x), x)
+    return _scaled(w, horner(w, _EXP2[x.type.bits], r), power, None)
+
+
+def exp_down(w: Writer, x: Value, *, low: Value | None = None) -> Value:
+    """exp(x + low) for x <= 0."""
+    return exp_between(w, above(w, _TABLE[x.type.bits].ends[0], x), low=low)
 
 
 def expm1_pieces(w: Writer, x: Value, k: float, shift: int) -> tuple[Value, Value]:

@@ -24,23 +24,23 @@ from minigrad.compile.native.writer import Value, Writer
 _DIRECT_32 = (
     -0.5,
     0.3333333134651184,
-    -0.2500081956386566,
+    -0.250008225440979,
     0.20001238584518433,
-    -0.16623391211032867,
-    0.1420167088508606,
-    -0.13160008192062378,
-    0.12761692702770233,
-    -0.07634460180997849,
+    -0.16623298823833466,
+    0.14201609790325165,
+    -0.13160750269889832,
+    0.12762469053268433,
+    -0.07633695006370544,
 )
 #: (log(1 + f)/s - 2)/s² in s², for s = f/(2 + f).
 _QUOTIENT_64 = (
-    0.6666666666666735,
-    0.39999999999408736,
-    0.2857142874390719,
-    0.22222198399561835,
-    0.1818357418341435,
-    0.15313778659009894,
-    0.1479885419338149,
+    0.6666666666666736,
+    0.39999999999403046,
+    0.28571428744966343,
+    0.22222198304762059,
+    0.18183578587777618,
+    0.15313676220736272,
+    0.1479979763359458,
 )
 #: The bits of √½, and how far a subnormal is shifted up.
 _ROOT_HALF = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}
@@ -87,17 +87,19 @@ def _times(w: Writer, f: Value, factor: tuple[float, float]) -> Value:
     return w.fma(f, w.like(high, f), rest)
 
 
-def split(w: Writer, x: Value) -> tuple[Value, Value]:
+def split(w: Writer, x: Value, *, normal: bool = False) -> tuple[Value, Value]:
     """e and m - 1 with x = 2^e · m and m in [√½, √2), for a positive finite x."""
-    form, bits = format_of(x), x.type.bits
-    up = _UP[bits]
+    form, bits, ints = format_of(x), x.type.bits, int_type(x)
+    up, given = _UP[bits], x
     tiny = w.compare("<", x, w.like(form.least, x))
-    scaled = w.select(tiny, mul(w, x, 2.0**up), x)
-    root = w.const(_ROOT_HALF[bits], int_type(x))
-    shifted = w.sub(to_bits(w, scaled), root)
-    e = w.convert(w.shr(shifted, w.const(form.fraction, int_type(x))), x.type.scalar)
-    e = w.select(tiny, w.add(e, w.like(-float(up), x)), e)
-    fraction = w.and_(shifted, w.const((1 << form.fraction) - 1, int_type(x)))
+    if not normal:
+        x = w.select(tiny, mul(w, x, 2.0**up), x)
+    root = w.const(_ROOT_HALF[bits], ints)
+    shifted = w.sub(to_bits(w, x), root)
+    e = w.convert(w.shr(shifted, w.const(form.fraction, ints)), x.type.scalar)
+    if not normal:
+        e = w.select(tiny, w.add(e, w.like(-float(up), given)), e)
+    fraction = w.and_(shifted, w.const((1 << form.fraction) - 1, ints))
     m = from_bits(w, w.add(fraction, root))
     return e, w.add(m, w.like(-1.0, x))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minigrad.compile.native.math.common import INF
+from minigrad.compile.native.math.common import INF, exact_sum
 from minigrad.compile.native.math.exponential import exp_down
 from minigrad.compile.native.math.logarithm import log1p_unit
 from minigrad.compile.native.writer import Value, Writer
@@ -31,8 +31,11 @@ def log_sigmoid(w: Writer, x: Value) -> Value:
 def logaddexp(w: Writer, a: Value, b: Value) -> Value:
     """log(exp(a) + exp(b)). The error is that of a sum of the larger argument and a logarithm."""
     larger = w.maximum(a, b)
-    distance = w.neg(w.abs(w.sub(a, b)))
-    # Two equal infinities have no distance.
-    made = w.add(larger, log1p_unit(w, exp_down(w, distance)))
+    smaller = w.select(w.compare("<", a, b), a, b)
+    distance = exact_sum(w, smaller, w.neg(larger))
+    # What an infinite difference lost would be NaN.
+    finite = w.compare(">", distance.high, w.like(-1000.0, a))
+    lost = w.select(finite, distance.low, w.like(0.0, a))
+    made = w.add(larger, log1p_unit(w, exp_down(w, distance.high, low=lost)))
     infinite = w.compare("==", w.abs(larger), w.like(INF, a))
     return w.select(infinite, larger, made)
