@@ -124,9 +124,8 @@ class _LoopWriter:
         layout = form.layout
         self.given = layout.split(step.inputs)
         made = layout.outputs(step.outputs)
-        self.reads = [x for x in step.inputs if x is not None]
         constants = [x for block in (body, cond) if block for x in _constants(block)]
-        self.reads += [x for x in constants if x not in self.reads]
+        self.reads = _distinct([*step.inputs, *constants])
         self.carries = made.carries
         self.results = [g[0] for g, seen in zip(made.results, form.results, strict=True) if seen]
         self.histories = [
@@ -309,8 +308,7 @@ def emit_case(
     index = step.inputs[0]
     assert index is not None
     given = form.layout.captured(step.inputs)
-    reads = [x for x in step.inputs if x is not None]
-    reads += [x for block in blocks for x in _constants(block) if x not in reads]
+    reads = _distinct([*step.inputs, *[x for block in blocks for x in _constants(block)]])
     writes = [x for x, seen in zip(step.outputs, form.wanted, strict=False) if seen]
     args = {x: i for i, x in enumerate([*reads, *writes])}
     w = kernel_function(module)
@@ -340,6 +338,11 @@ def _in_order(step: Instruction) -> bool:
         x is None or (x.is_contiguous and (x.constant is None or x.constant.flags.c_contiguous))
         for x in step.inputs
     )
+
+
+def _distinct(operands: Sequence[Operand | None]) -> list[Operand]:
+    """Every operand that is there, once."""
+    return [x for x in dict.fromkeys(operands) if x is not None]
 
 
 def _args(operands: Sequence[Operand]) -> list[Arg]:
