@@ -7,7 +7,7 @@ adds nodes, and in eager code it computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
 
@@ -20,9 +20,9 @@ from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.primitive import Primitive
-from minigrad.core.record import Node
+from minigrad.core.record import CallRecord, Node
 from minigrad.core.rules import Ctx
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import (
     ArgumentError,
@@ -75,6 +75,17 @@ def gradients(
     >>> mg.Session(graph=x.graph).run(dx, {x: 3.0})
     np.float32(6.0)
     """
+    return graph_gradients(ys, xs, grad_ys, unconnected)
+
+
+def graph_gradients(
+    ys: Any,
+    xs: Any,
+    grad_ys: Any,
+    unconnected: Unconnected,
+    within: Collection[Operation] | None = None,
+) -> list[Any]:
+    """The same, through the nodes `within` alone; None for all."""
     targets = [tensor_of(y) for y in _as_list(ys)]
     sources = _as_list(xs)
     graph: Graph | None = None
@@ -89,7 +100,9 @@ def gradients(
     if graph is None:
         raise ArgumentError("mg.gradients needs at least one y")
     keys: list[list[Any]] = []
-    for x in sources:
+    for i, x in enumerate(sources):
+        if isinstance(x, ConcreteTensor) and graph.traced is not None:
+            x = sources[i] = graph.traced.capture(x)
         if isinstance(x, Variable):
             keys.append(list(graph.root.reads_of(x)) or [x])
         elif isinstance(x, SymbolicTensor):
@@ -102,19 +115,27 @@ def gradients(
         check_differentiable(x, "x")
     with in_graph(graph), name_scope("gradients"):
         seeds = seed(targets, grad_ys)
-        found = _outwards(seeds, [k for group in keys for k in group])
+        found = _outwards(seeds, [k for group in keys for k in group], within)
         return [
             collect(found, group, x, unconnected) for group, x in zip(keys, sources, strict=True)
         ]
 
 
-def _outwards(seeds: list[tuple[Tensor, Gradient]], sources: list[Any]) -> dict[Any, Gradient]:
+def _outwards(
+    seeds: list[tuple[Tensor, Gradient]],
+    sources: list[Any],
+    within: Collection[Operation] | None = None,
+) -> dict[Any, Gradient]:
     """Walk back through a graph; from the body of a branch or loop, on through those around it.
 
     What the body captures may depend on the sources outside. The gradient is the body's all the
     same: it is a value of one run of the body.
     """
     around = levels([t for t, _ in seeds if isinstance(t, SymbolicTensor)])
+    if within is not None:
+        around = [
+            level._replace(nodes=[op for op in level.nodes if op in within]) for level in around
+        ]
     if len(around) == 1:
         return backward(around[0].nodes, seeds, sources)
     live = dependents(around, sources)
@@ -269,6 +290,8 @@ def pull(
     node: Node, upstream: Sequence[Gradient | None], needs: tuple[bool, ...]
 ) -> list[Gradient | None]:
     """The gradients of a node's inputs from those of its outputs; checked, broadcasting undone."""
+    if isinstance(node, CallRecord):
+        return node.pull(upstream, needs)
     primitive = node.primitive
     inputs, outputs = node.tensors()
     rule = primitive.gradient_rule

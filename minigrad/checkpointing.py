@@ -139,5 +139,11 @@ def _captured(graph: Graph, start: int, results: Sequence[Any]) -> list[Symbolic
     for op in graph.get_operations()[start:]:
         found.update(dict.fromkeys([t for t in op.inputs if t is not None]))
     # The reads of variables, and what the body of a loop captures, are leaves wherever they stand.
+    # So are the constants that stand for eager tensors in a traced function.
     leaves = ("VariableV2", "Placeholder")
-    return [t for t in found if t.dtype.is_inexact and (t.op.index < start or t.op.type in leaves)]
+    traced = {} if graph.traced is None else {node: x for x, node in graph.traced.captured.values()}
+    return [
+        t
+        for t in found
+        if t.dtype.is_inexact and (t.op.index < start or t.op.type in leaves or t in traced)
+    ]

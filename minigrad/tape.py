@@ -15,6 +15,7 @@ from minigrad.autodiff import (
     check_differentiable,
     collect,
     gradients,
+    graph_gradients,
     seed,
 )
 from minigrad.core.ancestry import ancestors
@@ -24,6 +25,7 @@ from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.record import Recorder, key_of
 from minigrad.core.tensor import ConcreteTensor, Tensor
+from minigrad.core.traced import TracedGraph
 from minigrad.core.variable import Variable
 from minigrad.errors import (
     ArgumentTypeError,
@@ -64,11 +66,14 @@ class GradientTape:
         self._persistent = persistent
         self._token: Token[State] | None = None
         self._state: State | None = None
+        #: The graph of the traced function that the tape was opened in last.
+        self._traced: TracedGraph | None = None
 
     def __enter__(self) -> GradientTape:
         if self._token is not None:
             raise StateError("this tape is recording already; use another GradientTape inside it")
         state = STATE.get()
+        self._traced = None if state.graph is None else state.graph.traced
         self._state = state.replace(tapes=(*state.tapes, self._live()))
         self._token = STATE.set(self._state)
         return self
@@ -147,6 +152,7 @@ class GradientTape:
         recorder.tracked.clear()
         recorder.variables.clear()
         recorder.made.clear()
+        recorder.nodes.clear()
         if recorder.kept is not None:
             recorder.kept.clear()
 
@@ -183,9 +189,14 @@ class GradientTape:
         targets = self._targets(recorder, target)
         wanted = flatten(sources)
         upstream = None if output_gradients is None else flatten(output_gradients)
-        if any(isinstance(t, SymbolicTensor) for t in targets):
-            _refuse_captured(recorder, targets, wanted)
-            made = gradients(targets, wanted, upstream, unconnected=missing)
+        symbolic = next((t for t in targets if isinstance(t, SymbolicTensor)), None)
+        if symbolic is not None:
+            if symbolic.graph.traced is None:
+                _refuse_captured(recorder, targets, wanted)
+                made = gradients(targets, wanted, upstream, unconnected=missing)
+            else:
+                self._check_opened(symbolic.graph.traced)
+                made = graph_gradients(targets, wanted, upstream, missing, recorder.nodes)
             return unflatten(sources, made)
         keys = [[self._source_key(recorder, x)] for x in wanted]
         if not self._persistent:
@@ -206,6 +217,14 @@ class GradientTape:
         if unconnected is None:
             _warn_of_lost(recorder, targets, {group[0] for group in keys})
         return unflatten(sources, results)
+
+    def _check_opened(self, traced: TracedGraph) -> None:
+        """Raise `GradientError` unless the tape was opened in a function that is being traced."""
+        if self._traced is not traced:
+            raise GradientError(
+                f"this tape was opened outside of {traced.label}, and cannot see into it; open the "
+                "tape in the function, or take the gradient outside, of what the function returns"
+            )
 
     def _targets(self, recorder: Recorder, target: Any) -> list[Tensor]:
         """The leaves of a nest as tensors; sparse rows become dense on the tape's own record."""

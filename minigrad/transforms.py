@@ -1,6 +1,7 @@
 """Derivatives of functions: `grad`, `value_and_grad`, `vjp`, `jvp`, `jacobian`, `hessian`, `hvp`.
 
-They work on concrete tensors at once, and on symbolic ones by adding nodes; so they nest.
+They work on concrete tensors at once, and on symbolic ones by adding nodes; so they nest. Those
+that give a function make a `minigrad.function` of one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from minigrad.core.current_graph import graph_of_arguments
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError, GradientError
+from minigrad.functions.api import Function, Method
 from minigrad.jacobian import jacobian_rows
 from minigrad.nest import flatten, map_structure, unflatten
 from minigrad.ops.basic import identity
@@ -27,14 +29,14 @@ from minigrad.ops.shaping import zeros_like
 from minigrad.shapes import compatible, show
 from minigrad.tape import GradientTape
 
-Function = Callable[..., Any]
+AnyFunction = Callable[..., Any]
 Argnums = int | Sequence[int]
 
 
 class _Traced:
     """A function's result, with what is needed to walk back to some of its arguments."""
 
-    def __init__(self, function: Function, args: Sequence[Any], argnums: Argnums) -> None:
+    def __init__(self, function: AnyFunction, args: Sequence[Any], argnums: Argnums) -> None:
         self.single = not isinstance(argnums, Sequence)
         try:
             given: Any = [argnums] if self.single else argnums
@@ -88,7 +90,7 @@ def _fresh(x: Any, repeated: set[int]) -> Any:
     return ConcreteTensor(tensor._value)
 
 
-def _joined(transform: Callable[..., Any]) -> Callable[..., Any]:
+def _joined(transform: AnyFunction) -> AnyFunction:
     """Run a transformed function in the graph of a symbolic argument, all of it."""
 
     @functools.wraps(transform)
@@ -119,7 +121,7 @@ def _scalar(result: Any) -> Tensor:
     return tensor
 
 
-def grad(function: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+def grad(function: AnyFunction, argnums: Argnums = 0, *, has_aux: bool = False) -> AnyFunction:
     """The gradient function of a scalar function.
 
     Args:
@@ -141,6 +143,8 @@ def grad(function: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> 
     >>> mg.grad(lambda p: p["a"] * p["b"])({"a": 2.0, "b": 3.0})["a"]
     Tensor(3., shape=(), dtype=float32)
     """
+    if isinstance(function, Function | Method):
+        return function.transformed(grad, argnums, has_aux=has_aux)
     both = value_and_grad(function, argnums, has_aux=has_aux)
 
     @functools.wraps(function)
@@ -151,13 +155,17 @@ def grad(function: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> 
     return gradient
 
 
-def value_and_grad(function: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
+def value_and_grad(
+    function: AnyFunction, argnums: Argnums = 0, *, has_aux: bool = False
+) -> AnyFunction:
     """Like `grad`, but the result is ``(value, gradient)``.
 
     >>> import minigrad as mg
     >>> mg.value_and_grad(lambda x: x * x)(3.0)
     (Tensor(9., shape=(), dtype=float32), Tensor(6., shape=(), dtype=float32))
     """
+    if isinstance(function, Function | Method):
+        return function.transformed(value_and_grad, argnums, has_aux=has_aux)
 
     @functools.wraps(function)
     @_joined
@@ -171,7 +179,7 @@ def value_and_grad(function: Function, argnums: Argnums = 0, *, has_aux: bool = 
     return both
 
 
-def vjp(function: Function, *primals: Any) -> tuple[Any, Function]:
+def vjp(function: AnyFunction, *primals: Any) -> tuple[Any, AnyFunction]:
     """The result, and the function that pulls gradients back through it.
 
     Args:
@@ -206,7 +214,7 @@ def _sequence(what: str, value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(function: AnyFunction, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """The result, and its derivative in the direction of `tangents`.
 
     The pullback is linear in the upstream gradient; its own pullback is the derivative forward.
@@ -225,7 +233,7 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
 
 
 @_joined
-def _jvp(function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+def _jvp(function: AnyFunction, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     if len(primals) != len(tangents):
         raise ArgumentError(f"{len(primals)} primals need as many tangents, got {len(tangents)}")
     outer = GradientTape(persistent=True, watch_accessed_variables=False)
@@ -246,7 +254,7 @@ def _jvp(function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]
     return result, unflatten(result, [dense(g) for g in found])
 
 
-def jacobian(function: Function, argnums: Argnums = 0) -> Function:
+def jacobian(function: AnyFunction, argnums: Argnums = 0) -> AnyFunction:
     """The Jacobian function: one backward walk for every element of the result.
 
     Args:
@@ -269,6 +277,8 @@ def jacobian(function: Function, argnums: Argnums = 0) -> Function:
     >>> mg.jacobian(lambda p: {"double": 2.0 * p["x"]})({"x": 3.0})
     {'double': {'x': Tensor(2., shape=(), dtype=float32)}}
     """
+    if isinstance(function, Function | Method):
+        return function.transformed(jacobian, argnums)
 
     @functools.wraps(function)
     @_joined
@@ -283,7 +293,7 @@ def jacobian(function: Function, argnums: Argnums = 0) -> Function:
     return rows
 
 
-def hessian(function: Function, argnums: Argnums = 0) -> Function:
+def hessian(function: AnyFunction, argnums: Argnums = 0) -> AnyFunction:
     """The Hessian function of a scalar function: the Jacobian of its gradient.
 
     Args:
@@ -307,10 +317,12 @@ def hessian(function: Function, argnums: Argnums = 0) -> Function:
     >>> [[float(block) for block in row] for row in blocks]
     [[0.0, 4.0], [4.0, 2.0]]
     """
+    if isinstance(function, Function | Method):
+        return function.transformed(hessian, argnums)
     return jacobian(grad(function, argnums), argnums)
 
 
-def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+def hvp(function: AnyFunction, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The product of a scalar function's Hessian with a vector, without forming the Hessian.
 
     Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
@@ -332,7 +344,7 @@ def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
 
 
 @_joined
-def _hvp(function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+def _hvp(function: AnyFunction, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     positions = tuple(range(len(primals)))
 
     def slope(*args: Any) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from minigrad.core.observing import CHANGES
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError
 from minigrad.optim.arguments import (
@@ -83,6 +84,7 @@ class ParameterGroup:
         elif value is not None and name in ("weight_decay", "decoupled_weight_decay", "l1"):
             value = nonnegative("ParameterGroup", name, value)
         object.__setattr__(self, name, value)
+        CHANGES.note()
 
     def __repr__(self) -> str:
         if self.is_known:

@@ -127,7 +127,7 @@ class Minimizer(ABC):
             if returned is None:
                 raise ArgumentTypeError(f"{self.name}: the loss {loss!r} returned None")
             value = tensor_of(returned)
-        if isinstance(value, SymbolicTensor):
+        if isinstance(value, SymbolicTensor) and value.graph.traced is None:
             return self._graph_gradients(value, variables), value
         # Looked up after the call, which may be what makes a module's parameters.
         if variables is None:
@@ -200,8 +200,8 @@ class Minimizer(ABC):
             global_step: an integer variable to count the updates in, beside `iterations`.
 
         Returns:
-            In a graph, the operation that makes the step when it runs. In eager code the step is
-            made at once, and the loss before it is returned.
+            In a graph, the operation that makes the step when it runs. In eager code, and in
+            `minigrad.function`, the step is made at once, and the loss before it is returned.
 
         Raises:
             GradientError: the loss depends on none of the variables.
@@ -223,7 +223,10 @@ class Minimizer(ABC):
                 stacklevel=2,
             )
         made = self.apply_gradients(pairs, global_step=global_step)
-        return value if made is None else made
+        graph = STATE.get().graph
+        if made is None or (callable(loss) and graph is not None and graph.traced is not None):
+            return value
+        return made
 
     def apply_gradients(
         self,

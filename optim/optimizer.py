@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Never, cast
 from minigrad.autodiff import Gradient, dense
 from minigrad.core.bind import tensor_of
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.observing import CHANGES, observe
 from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.dtypes import float64, int64
@@ -44,6 +45,14 @@ from minigrad.optim.step import Step, all_finite, choose
 from minigrad.optim.unknown import refusal
 
 __all__ = ["Optimizer"]
+
+
+def _options(optimizer: Optimizer) -> tuple[Any, ...]:
+    """What a step takes from the optimizer's attributes; objects by their identity."""
+    own = optimizer._defaults
+    groups = [group.over(own, decoupled=optimizer.decouples) for group in optimizer.groups]
+    values = [value for settings in (own, *groups) for value in settings]
+    return tuple([v if isinstance(v, int | float) else id(v) for v in values])
 
 
 class Optimizer(Minimizer):
@@ -180,12 +189,16 @@ class Optimizer(Minimizer):
 
     @property
     def learning_rate(self) -> Rate:
-        """The rate for variables in no group. Nodes that were built keep the one they had."""
+        """The rate for variables in no group. Nodes that were built keep the one they had.
+
+        A `minigrad.function` is traced anew for another rate; a variable or a schedule spares that.
+        """
         return self._defaults.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Rate) -> None:
         self._defaults = self._defaults._replace(learning_rate=checked_rate(self.name, value))
+        CHANGES.note()
 
     def _grouped(self, *, needed: Iterable[Variable] = ()) -> dict[Variable, ParameterGroup]:
         """The group of each variable that has one. Raises `ArgumentError` if one has two."""
@@ -201,6 +214,7 @@ class Optimizer(Minimizer):
 
     def _settings(self, variables: Iterable[Variable]) -> list[Settings]:
         """The settings that hold for each variable now."""
+        observe(self, "the learning rate or a penalty", _options)
         found: dict[ParameterGroup | None, Settings] = {None: self._defaults}
         for group in self.groups:
             found[group] = group.over(self._defaults, decoupled=self.decouples)

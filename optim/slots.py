@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core.context import STATE, changed
+from minigrad.core.context import changed, home
 from minigrad.core.convert import array_of
 from minigrad.core.graph import Graph
 from minigrad.core.tensor import Array, TensorLike
@@ -77,9 +77,9 @@ class Counters:
         if name not in self._made:
             with _making:
                 if name not in self._made:
-                    home = STATE.get().graph if beside is None else beside.graph
+                    place = home() if beside is None else beside.graph
                     initial = np.bool_(start) if isinstance(start, bool) else np.int64(start)
-                    self._made[name] = make_state(home, initial, f"{self.owner}/{name}")
+                    self._made[name] = make_state(place, initial, f"{self.owner}/{name}")
         return self._made[name]
 
     def named(self) -> dict[str, Variable]:

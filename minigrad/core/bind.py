@@ -210,6 +210,8 @@ def _dispatch(
             graph = innermost(graph)
     if graph is None:
         graph = state.graph
+    if graph is not None and graph.traced is not None:
+        inputs = [_captured(x, graph) for x in inputs]
     operands = [operand(x, graph) for x in inputs]
     for i, x in enumerate(operands):
         if x is None and not primitive.may_omit(i):
@@ -223,12 +225,22 @@ def _dispatch(
     return build(primitive, state, graph, operands, attrs, name)
 
 
+def _captured(x: Any, graph: Graph) -> Any:
+    """In a traced function, the node that stands for an eager tensor that gradients may be for."""
+    if type(x) is ConcreteTensor and graph.traced is not None and x.spec.dtype.is_inexact:
+        return graph.bring(graph.traced.capture(x))
+    return x
+
+
 def _joined(a: Graph, b: Graph, primitive: Primitive[..., Any]) -> Graph:
     """The inner one of two graphs of operands. Raises `GraphError` if neither lies in the other."""
     if a.lies_in(b):
         return a
     if b.lies_in(a):
         return b
+    for graph in (a, b):
+        if graph.traced is not None and not graph.traced.is_open:
+            raise GraphError(f"{primitive.name}: {graph.traced.leaked('one of its operands')}")
     if a.root is b.root:
         raise GraphError(
             f"{primitive.name}: its operands are tensors of the bodies of two branches or loops, "
@@ -286,6 +298,8 @@ def tensor_of(
         graph = innermost(graph)
     if value is None:
         raise ArgumentTypeError("expected a tensor or what converts to one, got None")
+    if graph is not None:
+        value = _captured(value, graph)
     x = operand(value, graph) if not is_weak(value) else value
     if type(x) is Listed:
         x = x.converted(dtype or x.dtype)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from minigrad.core.context import STATE, changed
+from minigrad.core.effect_order import EffectOrder
 from minigrad.core.graph import Graph
 from minigrad.core.operation import Operation, SymbolicTensor, computed_from
 from minigrad.core.registry import primitive_of
@@ -45,6 +46,8 @@ class Body(Graph, StateUser):
         if outer is not None:
             self.lock = outer.lock
             self.tensor_class = outer.tensor_class  # type: ignore[misc]
+            if outer.traced is not None:
+                self.traced, self.order = outer.traced, EffectOrder()
             policy = getattr(outer, "common_dtype", None)
             if policy is not None:
                 self.common_dtype = policy
@@ -260,7 +263,12 @@ class Body(Graph, StateUser):
         return made[0]
 
     def _is_written_before(self, variable: Variable, control: Sequence[Operation]) -> bool:
-        """Whether this body assigns a variable before some control dependencies are met."""
+        """Whether this body assigns a variable before some control dependencies are met.
+
+        In a traced function: whether it does so before what is added now.
+        """
+        if self.order is not None and variable.cell.key in self.order.writes:
+            return True
         for op in computed_from([op for op in control if op.graph is self], control=True):
             if variable.cell in written_cells(op.primitive.effect, op.attrs):
                 return True

@@ -87,6 +87,12 @@ def innermost(graph: Graph) -> Graph:
     return current if current.lies_in(graph) else graph
 
 
+def home() -> Graph | None:
+    """The graph that state made now belongs to: None in eager code, and in a traced function."""
+    graph = STATE.get().graph
+    return None if graph is None or graph.traced is not None else graph.root
+
+
 def in_graph(graph: Graph) -> Any:
     """A context in which ops join `graph`, or the body of it that is being built.
 

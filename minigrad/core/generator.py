@@ -12,7 +12,8 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from minigrad.core.context import STATE
+from minigrad.core.context import STATE, changed, home
+from minigrad.core.observing import CHANGES, observe
 from minigrad.core.state import EAGER, Cell, StateOwner
 from minigrad.errors import StateError
 from minigrad.philox import Key, as_integer, key_from_seeds
@@ -20,7 +21,7 @@ from minigrad.philox import Key, as_integer, key_from_seeds
 if TYPE_CHECKING:
     from minigrad.core.graph import Graph
 
-__all__ = ["Generator", "Seeding", "choose_key", "seed"]
+__all__ = ["Generator", "Seeding", "choose_key", "choose_source", "seed"]
 
 _COUNTERS = 2**64
 
@@ -33,6 +34,8 @@ def _entropy() -> int:
 class Seeding:
     """Who gave a seed, and how many random ops came since: the process's own, for eager code."""
 
+    name = "mg.random"
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.seed: int | None = None
@@ -40,12 +43,16 @@ class Seeding:
         self._entropy: int | None = None
         self._process: int | None = None
         self._unseeded = 0
+        #: How often a seed was set.
+        self.starts = 0
 
     def start(self, seed: int | None) -> None:
         """Set the seed, and count from 0 again."""
         with self.lock:
             self.seed = seed
             self.count = 0
+            self.starts += 1
+        CHANGES.note()
 
     def next(self) -> tuple[int | None, int]:
         """The seed, and the position of one more op without a seed of its own."""
@@ -88,6 +95,7 @@ def seed(seed: int | None, /) -> None:
 
     Raises:
         ArgumentTypeError: `seed` is not an integer.
+        StateError: a function is being traced.
 
     >>> import minigrad as mg
     >>> mg.random.seed(1)
@@ -101,6 +109,11 @@ def seed(seed: int | None, /) -> None:
     graph = STATE.get().graph
     if graph is None:
         _PROCESS.start(value)
+    elif graph.traced is not None:
+        raise StateError(
+            f"mg.random.seed in {graph.traced.label} would set the seed when it is traced, not in "
+            "each call; set it outside of the function"
+        )
     else:
         graph = graph.root
         with graph.lock:
@@ -129,6 +142,27 @@ def choose_key(graph: Graph | None, op_seed: int | None) -> tuple[Key, bool]:
     if base is None:
         return _PROCESS.unseeded(), False
     return key_from_seeds(base, None, position), True
+
+
+def choose_source(op_seed: int | None) -> Generator | Key:
+    """Where a draw without a generator of its own gets its numbers, in the graph of the moment.
+
+    In eager code a key, for a draw that is made once. In a graph a generator, from which each run
+    draws on. In a traced function what eager code has at the first call: a key where a seed is
+    given, else a generator with the key of that call, from which later calls draw on.
+    """
+    graph = STATE.get().graph
+    if graph is None:
+        return choose_key(None, op_seed)[0]
+    if graph.traced is None:
+        return Generator(op_seed)
+    observe(_PROCESS, "the seed", _starts)
+    with changed(graph=None):
+        return Generator() if op_seed is None else choose_key(None, op_seed)[0]
+
+
+def _starts(seeding: Seeding) -> int:
+    return seeding.starts
 
 
 class Generator(StateOwner):
@@ -161,9 +195,10 @@ class Generator(StateOwner):
     __slots__ = ("__weakref__", "cell", "graph", "key", "seeded")
 
     def __init__(self, seed: int | None = None) -> None:
-        graph = STATE.get().graph
-        if graph is not None:
-            graph = graph.root  # One made inside the body of a loop draws anew in each iteration.
+        current = STATE.get().graph
+        if current is not None and current.traced is not None:
+            current.traced.create("a random generator")
+        graph = home()  # One made inside the body of a loop draws anew in each iteration.
         key, seeded = choose_key(graph, seed)
         self._set(graph, key, seeded)
 

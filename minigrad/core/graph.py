@@ -17,7 +17,9 @@ from minigrad.errors import ArgumentError, ArgumentTypeError, FinalizedGraphErro
 from minigrad.shapes import Spec, show
 
 if TYPE_CHECKING:
+    from minigrad.core.effect_order import EffectOrder
     from minigrad.core.primitive import Primitive
+    from minigrad.core.traced import TracedGraph
     from minigrad.core.variable import Variable
 
 __all__ = ["Graph", "GraphKeys"]
@@ -72,6 +74,10 @@ class Graph:
     tensor_class: ClassVar[type[SymbolicTensor]] = SymbolicTensor
     #: The graph around it, if it is the body of a branch or loop; see `minigrad.core.body`.
     outer: Graph | None = None
+    #: The graph of a traced function that this is, or lies in: it stands for eager code.
+    traced: TracedGraph | None = None
+    #: The order of effects, in the graph of a traced function and the bodies in it.
+    order: EffectOrder | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or f"graph_{next(_graph_numbers)}"
@@ -152,6 +158,10 @@ class Graph:
             op.index = len(self._operations)
             self._by_name[name] = op
             self._operations.append(op)
+            if self.order is not None:
+                self.order.note(op)
+                for tape in state.tapes:
+                    tape.nodes.add(op)
         return op
 
     def unique_name(self, name: str) -> str:
@@ -226,11 +236,17 @@ class Graph:
         control = tuple([op for op in state.control if op.graph is self])
         with self.lock:
             reads = self._reads.setdefault(variable._key, [])
-            for read in reads:
-                if read.op.control_inputs == control:
-                    if not control:
-                        return read
-            if control:
+            order, cell = self.order, variable.cell.key
+            if not control:
+                found = (
+                    next((t for t in reads if not t.op.control_inputs), None)
+                    if order is None
+                    else order.reads.get(cell)
+                )
+                if found is not None:
+                    return found
+            before = None if order is None else order.writes.get(cell)
+            if control or before is not None:
                 name = self.unique_name(f"{variable.name}/read")
             elif variable.graph is self:
                 name = variable.name
@@ -242,9 +258,11 @@ class Graph:
                 {"variable": variable},
                 (variable.spec,),
                 name,
-                control,
+                control if before is None else (*control, before),
             )
             reads.append(op.outputs[0])
+            if order is not None and not control:
+                order.reads[cell] = op.outputs[0]
             return op.outputs[0]
 
     def name_reads(self, variable: Variable, name: str) -> None:
@@ -278,6 +296,8 @@ class Graph:
         log = STATE.get().log
         if log is not None and log.replaying:
             return
+        if self.traced is not None:
+            return  # Each call does all effects of a traced function.
         with self.lock:
             self._effects.setdefault(tensor, []).append(target)
             self.effects_version += 1

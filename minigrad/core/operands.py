@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from minigrad.core.context import STATE
+from minigrad.core.context import STATE, State
 from minigrad.core.convert import array_of, is_weak, scalar_array
 from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.observing import observe
 from minigrad.core.operation import SymbolicTensor
 from minigrad.core.registry import primitive_of
 from minigrad.core.state import EAGER, StateOwner
@@ -81,17 +82,30 @@ def read(variable: Variable, graph: Graph | None) -> Tensor:
     result: Tensor
     if graph is not None:
         result = graph.read_node(variable)
+        if graph.traced is not None:
+            watch_read(state, variable)
+            observe(variable, "trainable", _is_trainable)
     else:
         made = ConcreteTensor(EAGER.values[variable.cell.key])
         made._key = variable._key
-        for tape in state.tapes:
-            if tape.watch_variables and variable.trainable and variable.dtype.is_inexact:
-                tape.tracked.add(variable._key)
-                tape.variables[variable._key] = variable
+        if state.tapes:
+            watch_read(state, variable)
         result = made
     if log is not None:
         log.results.append(result)
     return result
+
+
+def _is_trainable(variable: Variable) -> bool:
+    return variable.trainable
+
+
+def watch_read(state: State, variable: Variable) -> None:
+    """Have the tapes watch a trainable variable that is read."""
+    for tape in state.tapes:
+        if tape.watch_variables and variable.trainable and variable.dtype.is_inexact:
+            tape.tracked.add(variable._key)
+            tape.variables[variable._key] = variable
 
 
 def common_dtype(

@@ -229,7 +229,8 @@ def computed_from(
                 stack.append(t.op)
         if control:
             for before in op.control_inputs:
-                if before not in seen:
+                given = before.outputs and all(t in known for t in before.outputs)
+                if before not in seen and not given:
                     seen.add(before)
                     stack.append(before)
     return sorted(seen, key=lambda op: op.index)

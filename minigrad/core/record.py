@@ -12,6 +12,7 @@ from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
 from minigrad.shapes import Spec
 
 if TYPE_CHECKING:
+    from minigrad.core.operation import Operation
     from minigrad.core.primitive import Primitive
     from minigrad.core.variable import Variable
 
@@ -95,6 +96,33 @@ class Record:
         return ins, outs
 
 
+class CallRecord(Record):
+    """A whole computation on a tape, which knows its own way back.
+
+    Args:
+        back: from the gradients of the outputs (None where none arrives), and for each input
+            whether its gradient is wanted, to the gradients of the inputs.
+    """
+
+    __slots__ = ("pull",)
+
+    def __init__(
+        self,
+        primitive: Primitive[..., Any],
+        in_keys: tuple[int, ...],
+        ins: tuple[Spec, ...],
+        outputs: Sequence[ConcreteTensor],
+        back: Callable[[Sequence[Any], tuple[bool, ...]], list[Any]],
+    ) -> None:
+        self.primitive = primitive
+        self.attrs = {}
+        self.in_keys = in_keys
+        self.ins = ins
+        self.out_keys = tuple([t._key or key_of(t) for t in outputs])
+        self.outs = tuple([t._spec or t.spec for t in outputs])
+        self.pull = back
+
+
 def _keep(
     tensors: Sequence[ConcreteTensor | None], mask: tuple[bool, ...]
 ) -> tuple[tuple[int, ...], tuple[Kept, ...]]:
@@ -127,6 +155,7 @@ class Recorder:
         "captures",
         "kept",
         "made",
+        "nodes",
         "records",
         "tracked",
         "variables",
@@ -141,6 +170,8 @@ class Recorder:
         self.kept: list[tuple[np.ndarray[Any, Any] | None, ...]] | None = [] if keep else None
         #: What the records made.
         self.made: set[int] = set()
+        #: The nodes that were added under the tape to the graph of a traced function.
+        self.nodes: set[Operation] = set()
         self.tracked: set[int] = set()
         self.records: list[Record] = []
         self.watch_variables = watch_variables

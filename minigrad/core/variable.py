@@ -15,6 +15,7 @@ from minigrad.core.context import STATE, changed
 from minigrad.core.convert import array_of
 from minigrad.core.graph import GraphKeys
 from minigrad.core.indexed_slices import IndexedSlices
+from minigrad.core.observing import CHANGES
 from minigrad.core.operands import has_tensor
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.operators import Operators
@@ -22,7 +23,7 @@ from minigrad.core.registry import primitive_of
 from minigrad.core.state import EAGER, Cell, StateOwner
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor
 from minigrad.dtypes import DType, DTypeLike, as_dtype
-from minigrad.errors import DTypeError, GraphError, ShapeError, StateError
+from minigrad.errors import DTypeError, GraphError, ShapeError, StateError, SymbolicTensorError
 from minigrad.shapes import Spec, show
 
 if TYPE_CHECKING:
@@ -82,14 +83,21 @@ class Variable(Operators, StateOwner):
         dtype: DTypeLike | None = None,
     ) -> None:
         wanted = None if dtype is None else as_dtype(dtype)
-        self.graph: Graph | None = STATE.get().graph
+        graph = STATE.get().graph
+        traced = None if graph is None else graph.traced
+        if traced is not None and graph is traced:
+            traced.create(f"variable {name or 'Variable'!r}")
+            graph = None
+        self.graph: Graph | None = graph
         self._trainable = trainable
         self.initializer = None
         self._key = recording.next_key()
         if self.graph is None:
             self.name = name or "Variable"
-            with changed(tapes=()):
+            with changed(tapes=(), graph=None, control=()):
                 value = initial_value() if callable(initial_value) else initial_value
+                if traced is not None and isinstance(value, SymbolicTensor):
+                    value = traced.value_of(value)
                 first = tensor_of(value, wanted)
             if not isinstance(first, ConcreteTensor):
                 raise StateError(
@@ -170,6 +178,7 @@ class Variable(Operators, StateOwner):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        CHANGES.note()
         if self.graph is None:
             return
         with self.graph.lock:
@@ -193,11 +202,19 @@ class Variable(Operators, StateOwner):
 
         Raises:
             StateError: the variable belongs to a graph; fetch it from a session.
+            SymbolicTensorError: a function is being traced.
         """
         if self.graph is not None:
             raise StateError(
                 f"variable {self.name!r} belongs to a graph and has a value in each session; "
                 "use sess.run(v)"
+            )
+        graph = STATE.get().graph
+        if graph is not None and graph.traced is not None:
+            raise SymbolicTensorError(
+                f"the value of variable {self.name!r} as an array would be that of the moment when "
+                f"{graph.traced.label} is traced, in all calls; use the variable itself, or return "
+                "it and convert the result"
             )
         return np.array(EAGER.values[self.cell.key])
 

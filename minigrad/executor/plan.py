@@ -96,7 +96,8 @@ def prune(
                 seen.add(t.op)
                 stack.append(t.op)
         for before in op.control_inputs:
-            if before not in seen:
+            # One whose results are all fed does not run, and so is not waited for.
+            if before not in seen and not (before.outputs and fed.issuperset(before.outputs)):
                 seen.add(before)
                 stack.append(before)
         if effects:

@@ -130,9 +130,14 @@ def _steps(
 
 
 def _refuse_rules(steps: Sequence[Step], constants: dict[Any, Array]) -> None:
-    """Refuse checkpoints, whose inside no tape has, and custom rules recorded below float64."""
+    """Refuse what no tape has the inside of, and custom rules recorded below float64."""
     narrow = next((v for v in constants.values() if v.dtype in (np.float16, np.float32)), None)
     for step in steps:
+        if step.primitive.op == "FunctionCall":
+            raise GradientError(
+                "this tape holds a call of a mg.function, of which a tape records no inner ops; "
+                "check the function itself: mg.gradcheck(f, x)"
+            )
         if step.primitive.op != "CustomGradient":
             continue
         if any(key in constants for key in step.inputs[step.attrs["count"] :]):

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE
 from minigrad.core.convert import is_weak, scalar_array
-from minigrad.core.generator import Generator, choose_key
+from minigrad.core.generator import Generator, choose_source
 from minigrad.core.literal import constant_spec
 from minigrad.core.tensor import Array, ConcreteTensor, Tensor, TensorLike
 from minigrad.dtypes import DType
@@ -59,10 +59,9 @@ def _source(what: str, seed: int | None, generator: Generator | None) -> Generat
         return generator
 
     # Choosing a key counts one random op: a recomputed function must find the key it had.
-    def choose() -> Generator | Key:
-        return choose_key(None, seed)[0] if state.graph is None else Generator(seed)
-
-    chosen: Generator | Key = choose() if state.log is None else state.log.choose(choose)
+    if state.log is None:
+        return choose_source(seed)
+    chosen: Generator | Key = state.log.choose(lambda: choose_source(seed))
     return chosen
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import STATE, in_graph
 from minigrad.core.current_graph import graph_of, graph_of_arguments, name_scope
+from minigrad.core.observing import CHANGES, observe
 from minigrad.core.tensor import Array, Tensor
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DTypeLike, as_dtype
@@ -30,6 +31,17 @@ if TYPE_CHECKING:
 __all__ = ["Module"]
 
 M = TypeVar("M", bound="Module")
+
+
+def _training(module: Module) -> Any:
+    """The flag that holds now: that of the call around, or the module's own."""
+    flag = CALL.get().training
+    return module._training if flag is None else flag
+
+
+def _attributes(module: Module) -> int:
+    """How often attributes of the module were set."""
+    return module._changes
 
 
 class Module(Tree):
@@ -142,6 +154,7 @@ class Module(Tree):
     def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the body in the graph it belongs to, in its own name scope."""
         call = CALL.get()
+        observe(self, "an attribute", _attributes)
         graph: Graph | None = (
             graph_of_arguments(args, kwargs)
             or graph_of(self._training if call.training is None else call.training)
@@ -195,15 +208,15 @@ class Module(Tree):
         a tensor that only a run gives a value.
         """
         log = STATE.get().log
-        flag = CALL.get().training
-        if flag is None:
-            flag = self._training
+        observe(self, "training", _training, CALL)
+        flag = _training(self)
         # A checkpointed function is computed again after the call.
         return flag if log is None else log.choose(lambda: flag)
 
     @training.setter
     def training(self, value: Any) -> None:
         self.__dict__["_training"] = training_flag(value)
+        CHANGES.note()
 
     def train(self: M, mode: Any = True) -> M:
         """Set `training` of this module and all below it; returns the module.
@@ -218,6 +231,7 @@ class Module(Tree):
         flag = training_flag(mode)
         for module in self.modules():
             module.__dict__["_training"] = flag
+        CHANGES.note()
         return self
 
     def eval(self: M) -> M:
@@ -286,6 +300,7 @@ class Module(Tree):
                 part.convert(wanted, replaced)
                 if part.variable is not None:
                     module.__dict__[name] = part.variable
+                module._note_change()
         return self
 
     # -- saving ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import re
 import weakref
 from typing import TYPE_CHECKING
 
-from minigrad.core.context import STATE
+from minigrad.core.context import STATE, home
 
 if TYPE_CHECKING:
     from minigrad.core.graph import Graph
@@ -35,8 +35,10 @@ class Place:
 
     def __init__(self, name: str) -> None:
         state = STATE.get()
+        if state.graph is not None and state.graph.traced is not None:
+            state.graph.traced.create(f"module {name!r}")
         #: The graph that the module's variables belong to; None for eager ones.
-        self.home: Graph | None = None if state.graph is None else state.graph.root
+        self.home: Graph | None = home()
         #: The name scope around a module without an owner.
         self.prefix = state.scope
         self.name = name

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from minigrad.core.observing import CHANGES
+from minigrad.core.tensor import Tensor
 from minigrad.core.variable import Variable
 from minigrad.dtypes import DTypeLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_OWN = frozenset({"_declared", "_place", "_training", "_unsized", "_frozen"})
+_OWN = frozenset({"_declared", "_place", "_training", "_unsized", "_frozen", "_changes"})
 
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -46,6 +50,8 @@ class Tree:
     _unsized: bool
     #: Names of variables in lists that `freeze` has made untrainable.
     _frozen: set[str]
+    #: How often attributes were set: what traces have read of them may then have changed.
+    _changes: int
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         # Here and not in __init__, so that one that forgets super().__init__() works too.
@@ -56,6 +62,7 @@ class Tree:
         own["_training"] = True
         own["_unsized"] = False
         own["_frozen"] = set()
+        own["_changes"] = 0
         return made
 
     # -- declaring -------------------------------------------------------------------------
@@ -179,7 +186,14 @@ class Tree:
             for path, part in _inside(name, value):
                 if isinstance(part, Tree):
                     self._place.adopt(part._place, path)
+        # Not what a call leaves behind, such as its last result.
+        if not isinstance(value, Tensor | np.ndarray):
+            self._note_change()
         object.__setattr__(self, name, value)
+
+    def _note_change(self) -> None:
+        self.__dict__["_changes"] += 1
+        CHANGES.note()
 
     def _replace(self, name: str, value: Any) -> None:
         """Put another variable in the place of a parameter, as sharing weights does."""
@@ -196,10 +210,12 @@ class Tree:
                 f"to share has {show(value.shape)}"
             )
         self._declared[name] = Declared.around(value, is_buffer=declared.is_buffer)
+        self._note_change()
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         known = self._declared.pop(name, None)
+        self._note_change()
         if known is None or name in self.__dict__:
             object.__delattr__(self, name)
 

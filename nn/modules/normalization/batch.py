@@ -76,7 +76,7 @@ class BatchNorm(OverChannels):
             and 1, or there is no such `update`.
         ShapeError: (from a call) the input has another number of channels, or none.
         StateError: (from a call) the updates cannot be handed out, as they belong to the body of
-            a branch or loop.
+            a branch or loop, or to a traced function.
 
     >>> import minigrad as mg, minigrad.nn as nn
     >>> layer = nn.BatchNorm(2, epsilon=0.0)
@@ -184,10 +184,10 @@ class BatchNorm(OverChannels):
         if not isinstance(y, SymbolicTensor):
             self.updates = [update]
             return
-        if y.graph.outer is not None:
+        if y.graph.outer is not None or y.graph.traced is not None:
             raise StateError(
                 "BatchNorm with update='manual' cannot hand out an operation of the body of a "
-                "branch or loop; use update='auto'"
+                "branch or loop, or of a traced function; use update='auto'"
             )
         operation = update()
         self.updates.append(operation)

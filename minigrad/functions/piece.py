@@ -1,0 +1,377 @@
+"""A part of a traced graph that runs at once, and the way back through it.
+
+A piece takes tensors, runs as one plan, and gives tensors. Under a tape it stands there as one
+record. The way back is another piece of the same graph: the backward walk adds its nodes there,
+and it is fed what the forward run has kept for it. Being a piece, it can itself be recorded, and
+walked back through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from minigrad.autodiff import Gradient, accumulate, backward, dense
+from minigrad.core.context import STATE, State
+from minigrad.core.operands import watch_read
+from minigrad.core.operation import Operation, SymbolicTensor, computed_from
+from minigrad.core.primitive import Primitive
+from minigrad.core.record import CallRecord, key_of
+from minigrad.core.state import EAGER, Cell, Slot, Transaction
+from minigrad.core.tensor import Array, ConcreteTensor
+from minigrad.core.traced import TracedGraph
+from minigrad.core.variable import Variable
+from minigrad.errors import GradientError
+from minigrad.executor.plan import Plan
+from minigrad.functions.outputs import Outputs
+from minigrad.running import Executor, Running
+from minigrad.shapes import Spec
+
+
+def _call(*inputs: Any) -> Any:
+    """A whole computation, of `mg.function`."""
+
+
+#: What tapes know such a record by. It is in no registry, because it stands on tapes alone.
+CALL: Primitive[..., Any] = Primitive(
+    _call,
+    op="FunctionCall",
+    outputs=None,
+    effect="pure",
+    elementwise=False,
+    accepts="any",
+    result=None,
+    promote=(),
+    shape_only=(),
+    numpy=None,
+    samples=(),
+    errors=(),
+    not_differentiable=None,
+)
+
+
+def eager_slot(cell: Cell) -> Slot:
+    """The place of an eager cell."""
+    return Slot(cell, EAGER)
+
+
+def as_they_are(values: list[Array], transaction: Transaction) -> list[Array]:
+    """The results of a run, which may share memory with what it was given."""
+    return values
+
+
+class Source(NamedTuple):
+    """Something that a piece depends on.
+
+    Attributes:
+        nodes: the tensors that stand for it in the graph.
+        spec: shape and dtype.
+        variable: the variable, if it is one.
+        tensor: the eager tensor that the traced code mentions, if it is one.
+    """
+
+    nodes: list[SymbolicTensor]
+    spec: Spec
+    variable: Variable | None = None
+    tensor: ConcreteTensor | None = None
+
+
+class Piece:
+    """Outputs of a traced graph, computed from inputs in one run.
+
+    Args:
+        graph: the graph.
+        inputs: the tensors that are given.
+        outputs: the tensors that are wanted.
+        targets: the operations that every run does.
+        executor: how to run.
+
+    Attributes:
+        nodes: the operations that run, in creation order.
+        sources: what gradients may be for: the inputs; then variables, and eager tensors that the
+            code mentions.
+    """
+
+    def __init__(
+        self,
+        graph: TracedGraph,
+        inputs: Sequence[SymbolicTensor],
+        outputs: Sequence[SymbolicTensor],
+        targets: Sequence[Operation],
+        executor: Executor,
+    ) -> None:
+        self.graph = graph
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.targets = tuple(targets)
+        self.executor = executor
+        given = set(inputs)
+        begin = [*[t.op for t in outputs if t not in given], *targets]
+        self.nodes = computed_from(begin, known=given, control=True)
+        self.sources = [Source([t], t.spec) for t in inputs]
+        self.sources += self._variables(given)
+        constants = {op.outputs[0] for op in self.nodes if op.type == "Const"}
+        self.sources += [
+            Source([node], node.spec, tensor=tensor)
+            for tensor, node in graph.captured.values()
+            if node in constants
+        ]
+        self._in_specs = tuple([source.spec for source in self.sources])
+        self._forms: dict[tuple[bool, ...], Taped] = {}
+        self.run = self.running(())
+
+    def _variables(self, given: set[SymbolicTensor]) -> list[Source]:
+        """The variables that are read, each with its reads."""
+        reads: dict[int, tuple[Variable, list[SymbolicTensor]]] = {}
+        for op in self.nodes:
+            if op.type == "VariableV2" and op.outputs[0] not in given:
+                variable: Variable = op.attrs["variable"]
+                reads.setdefault(variable._key, (variable, []))[1].append(op.outputs[0])
+        return [Source(nodes, v.spec, variable=v) for v, nodes in reads.values()]
+
+    def running(self, more: Sequence[SymbolicTensor]) -> Running:
+        """What computes the outputs, and further tensors."""
+        with self.graph.lock:
+            plan = Plan(self.graph, (*self.outputs, *more), self.targets, self.inputs)
+        return self.executor.running(plan, eager_slot)
+
+    # -- running ---------------------------------------------------------------------------
+
+    def __call__(self, tensors: Sequence[ConcreteTensor]) -> list[ConcreteTensor]:
+        """The outputs for these inputs, written down on the tapes that follow one of them."""
+        state = STATE.get()
+        if state.tapes:
+            form = self._followed(tensors, state)
+            if form is not None:
+                return form.call(tensors, state)
+        values = self.run([t._value for t in tensors], as_they_are)
+        return [ConcreteTensor(value) for value in values]
+
+    def _followed(self, tensors: Sequence[ConcreteTensor], state: State) -> Taped | None:
+        """How to run for the tapes; None if they follow nothing of what the piece reads."""
+        keys = [t._key for t in tensors]
+        for source in self.sources[len(tensors) :]:
+            if source.variable is not None:
+                watch_read(state, source.variable)
+                keys.append(source.variable._key)
+            elif source.tensor is not None:
+                keys.append(source.tensor._key)
+        given = [*tensors, *[s.tensor for s in self.sources if s.tensor is not None]]
+        for tape in state.tapes:
+            if tape.captures is not None:
+                tape.captures.update({t._key: t for t in given if t._key})
+        tapes = [tape.tracked for tape in state.tapes if tape.captures is None]
+        needs = tuple(
+            [
+                bool(key) and spec.dtype.is_inexact and any(key in tracked for tracked in tapes)
+                for key, spec in zip(keys, self._in_specs, strict=True)
+            ]
+        )
+        if True not in needs:
+            return None
+        form = self._forms.get(needs)
+        if form is None:
+            with self.graph.lock:
+                form = self._forms.get(needs)
+                if form is None:
+                    form = self._forms[needs] = Taped(self, needs)
+        return form
+
+    def in_keys(self, tensors: Sequence[ConcreteTensor]) -> tuple[int, ...]:
+        """What tapes know the sources by."""
+        keys = [t._key or key_of(t) for t in tensors]
+        for source in self.sources[len(tensors) :]:
+            if source.variable is not None:
+                keys.append(source.variable._key)
+            elif source.tensor is not None:
+                keys.append(key_of(source.tensor))
+        return tuple(keys)
+
+    @property
+    def in_specs(self) -> tuple[Spec, ...]:
+        """Shapes and dtypes of the sources."""
+        return self._in_specs
+
+
+class Taped:
+    """How a piece runs where a tape follows it: what it keeps for the way back.
+
+    Args:
+        piece: the piece.
+        needs: for each of its sources, whether a gradient may be wanted.
+
+    Attributes:
+        saved: the tensors that the way back reads.
+    """
+
+    def __init__(self, piece: Piece, needs: tuple[bool, ...]) -> None:
+        self.piece = piece
+        floating = tuple([t.spec.dtype.is_floating for t in piece.outputs])
+        first = Back(piece, piece.outputs, needs, floating, None)
+        self.saved = first.reads
+        self._backs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Back] = {}
+        #: For each kept tensor where it comes from: an input, a variable's value at the start of
+        #: the run, or what the run computes.
+        self._origins = [_origin(piece, t) for t in self.saved]
+        self._hidden = [
+            t for t, origin in zip(self.saved, self._origins, strict=True) if origin is None
+        ]
+        self._run = piece.running(self._hidden)
+        self._outputs = (*piece.outputs, *self._hidden)
+        more = (False,) * len(self._hidden)
+        self._backs[needs, (*floating, *more)] = first
+
+    def call(self, tensors: Sequence[ConcreteTensor], state: State) -> list[ConcreteTensor]:
+        """Run, and write it down on the tapes."""
+        piece = self.piece
+        started: dict[int, Array] = {}
+        variables = [o for o in self._origins if isinstance(o, Variable)]
+
+        def finish(values: list[Array], transaction: Transaction) -> list[Array]:
+            for v in variables:
+                started[v._key] = transaction.start(v.cell)
+            return values
+
+        values = self._run([t._value for t in tensors], finish)
+        made = [ConcreteTensor(value) for value in values]
+        hidden = iter(made[len(piece.outputs) :])
+        saved: list[ConcreteTensor] = []
+        for t, origin in zip(self.saved, self._origins, strict=True):
+            if isinstance(origin, int):
+                saved.append(tensors[origin])
+            elif origin is not None:
+                saved.append(_known_as(ConcreteTensor(started[origin._key]), origin))
+            else:
+                kept = next(hidden)
+                if t.op.type == "VariableV2":
+                    _known_as(kept, t.op.attrs["variable"])
+                saved.append(kept)
+
+        def back(upstream: Sequence[Gradient | None], needs: tuple[bool, ...]) -> list[Any]:
+            return self.back(saved, upstream, needs)
+
+        record = CallRecord(CALL, piece.in_keys(tensors), piece.in_specs, made, back)
+        for tape in state.tapes:
+            tracked = tape.tracked
+            if tape.captures is None and not tracked.isdisjoint(record.in_keys):
+                tape.records.append(record)
+                if tape.kept is not None:
+                    tape.kept.append(tuple([None] * len(record.in_keys)))
+                    tape.made.update(record.out_keys)
+                tracked.update([t._key for t in made if t._value.dtype.kind in "fc"])
+        return made[: len(piece.outputs)]
+
+    def back(
+        self,
+        saved: Sequence[ConcreteTensor],
+        upstream: Sequence[Gradient | None],
+        needs: tuple[bool, ...],
+    ) -> list[Any]:
+        """The gradients of the sources, None where none flows."""
+        reached = tuple([g is not None for g in upstream])
+        found = self._backs.get((needs, reached))
+        if found is None:
+            with self.piece.graph.lock:
+                found = Back(self.piece, self._outputs, needs, reached, self.saved)
+                self._backs[needs, reached] = found
+        by_node = dict(zip(self.saved, saved, strict=True))
+        given = [by_node[t] for t in found.reads]
+        grads = [dense(g) for g in upstream if g is not None]
+        made = found.piece([*given, *grads])  # type: ignore[list-item]
+        results: list[Any] = found.pack(made)
+        return results
+
+
+def _origin(piece: Piece, tensor: SymbolicTensor) -> int | Variable | None:
+    """Where the value of a tensor is without computing it: in an input, or in a variable."""
+    for i, t in enumerate(piece.inputs):
+        if t is tensor:
+            return i
+    if tensor.op.type == "VariableV2" and not tensor.op.control_inputs:
+        found: Variable = tensor.op.attrs["variable"]
+        return found
+    return None
+
+
+def _known_as(tensor: ConcreteTensor, variable: Variable) -> ConcreteTensor:
+    """A tensor that tapes take for a variable's value."""
+    tensor._key = variable._key
+    return tensor
+
+
+class Back:
+    """The way back through a piece, for some of its outputs and sources: a piece itself.
+
+    Args:
+        piece: the piece.
+        outputs: its outputs, and further tensors that gradients may arrive at.
+        needs: for each source, whether its gradient is wanted.
+        reached: for each output, whether a gradient arrives there.
+        kept: the tensors of the forward run that there are; None to have any.
+
+    Attributes:
+        reads: the tensors of the forward run that it is given, before the upstream gradients.
+        piece: what computes it.
+        pack: from the piece's outputs to a gradient for each source, or None.
+    """
+
+    def __init__(
+        self,
+        piece: Piece,
+        outputs: Sequence[SymbolicTensor],
+        needs: tuple[bool, ...],
+        reached: tuple[bool, ...],
+        kept: Sequence[SymbolicTensor] | None,
+    ) -> None:
+        graph = piece.graph
+        sources = [s.nodes if need else [] for s, need in zip(piece.sources, needs, strict=True)]
+        start = len(graph)
+        with graph.tracing("gradients/"):
+            arriving = [t for t, is_reached in zip(outputs, reached, strict=True) if is_reached]
+            upstream = [graph.argument(t.spec, "gradients/upstream") for t in arriving]
+            seeds = list(zip(arriving, upstream, strict=True))
+            found = backward(piece.nodes, seeds, [t for nodes in sources for t in nodes])
+            grads = [_total([found[t] for t in nodes if t in found]) for nodes in sources]
+        made = Outputs(graph, grads)
+        self.pack = made.pack
+        if kept is None:
+            self.reads = self._read(piece, made.tensors, start)
+        else:
+            # Whatever has been kept is there for the asking; what has not is computed again.
+            ends = [t.op for t in made.tensors]
+            needed = computed_from(ends, known=set(kept), control=True)
+            read = {t for op in needed for t in op.inputs}.union(made.tensors)
+            self.reads = [t for t in kept if t in read]
+        self.piece = Piece(graph, [*self.reads, *upstream], made.tensors, (), piece.executor)
+        self._check(self.piece)
+
+    def _read(
+        self, piece: Piece, outputs: Sequence[SymbolicTensor], start: int
+    ) -> list[SymbolicTensor]:
+        """The tensors of the forward run that it reads; and effects that others may need."""
+        nodes = computed_from([t.op for t in outputs], control=True)
+        own = [op for op in nodes if op.index >= start]
+        found = dict.fromkeys([t for op in own for t in op.inputs if t is not None])
+        found.update(dict.fromkeys(outputs))
+        # A way back with other gradients wanted may compute some tensors again, but no effects.
+        pure = [op for op in piece.nodes if op.effect == "pure"]
+        done = {op for op in piece.nodes if op.effect not in ("pure", "read")}
+        results = {t for op in done for t in op.outputs}
+        found.update(dict.fromkeys([t for op in pure for t in op.inputs if t in results]))
+        return [t for t in found if t.op.index < start and t.op.type != "Const"]
+
+    def _check(self, piece: Piece) -> None:
+        for op in piece.nodes:
+            if op.effect not in ("pure", "read"):
+                raise GradientError(
+                    f"the gradient of {piece.graph.label} depends on {op.name!r} ({op.line}), "
+                    "which has effects beyond its result and so cannot be computed again; put "
+                    "mg.stop_gradient around it, or leave it outside of the function"
+                )
+
+
+def _total(grads: Sequence[Gradient]) -> Gradient | None:
+    total: Gradient | None = None
+    for g in grads:
+        total = g if total is None else accumulate(total, g)
+    return total
