@@ -8,13 +8,13 @@ pipelines 80. Generating code takes ten times as long as these passes; .05 ms a 
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from typing import Any, NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
 
-from minigrad import __version__
 from minigrad.compile.native.cache import Cache, default_folder, key
 from minigrad.compile.native.host import host
 from minigrad.compile.native.lock import lock
@@ -153,10 +153,12 @@ def _key(ir: str, recipe: Recipe) -> bytes:
 @functools.cache
 def _environment() -> str:
     """All that code depends on beside its text and its recipe."""
+    # Not imported: the package's own module stands above plans.
+    own = sys.modules["minigrad"].__version__
     version = ".".join(map(str, llvm.llvm_version_info))
     return "\n".join(
         [
-            f"minigrad {__version__}",
+            f"minigrad {own}",
             f"llvmlite {llvmlite.__version__}",
             f"LLVM {version}",
             llvm.get_default_triple(),
