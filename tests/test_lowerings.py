@@ -87,7 +87,9 @@ def test_gradients_of_first_and_second_order(primitive):
         sources = [lazy.inputs[i] for i in call.free]
         with lazy.graph.as_default():
             outputs = [t for t in lazy.outputs if t.dtype.is_floating]
-            first = [g for g in mg.gradients(outputs, sources) if g is not None]
+            first = [
+                mg.convert_to_tensor(g) for g in mg.gradients(outputs, sources) if g is not None
+            ]
             second = []
             if sample.max_order > 1 and first:
                 second = [g for g in mg.gradients(first, sources) if g is not None]

@@ -11,7 +11,7 @@ pytest.importorskip("llvmlite")
 from minigrad.compile.builder import Builder
 from minigrad.compile.interpret import interpret
 from minigrad.compile.native.code import NativeCode
-from minigrad.compile.program import Operand, Program
+from minigrad.compile.program import Operand, Program, own_results
 from minigrad.core.state import Transaction
 
 
@@ -21,6 +21,7 @@ def program_of(build, *arrays):
     builder = Builder(program)
     program.feeds = [Operand(a.shape, a.dtype) for a in arrays]
     program.fetches = [build(builder, *program.feeds)]
+    own_results(program)
     return program
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigrad.compile import views
+from minigrad.compile.internal import internal
 from minigrad.compile.program import Operand, Sizes, contiguous
-from minigrad.core.primitive import Primitive
 from minigrad.core.tensor import Array
 
 
@@ -26,34 +26,14 @@ class Region(NamedTuple):
     strides: Sizes
 
 
-def _place(*parts: Any, shape: Sizes, dtype: np.dtype[Any], regions: tuple[Region, ...]) -> Any:
-    """An array of parts. No graph holds it; plans do."""
-    raise NotImplementedError("only plans put arrays together like this")
-
-
-#: Its attributes: the shape and dtype of the whole, and the region of every part. Where regions
-#: overlap the later part counts; together they cover the whole.
-PLACE: Primitive[..., Any] = Primitive(
-    _place,
-    op="Place",
-    outputs=1,
-    effect="pure",
-    elementwise=False,
-    accepts="any",
-    result=None,
-    promote=(),
-    shape_only=(),
-    numpy=None,
-    samples=[],
-    errors=[],
-    not_differentiable="plans are made after gradients",
-)
-
-
-@PLACE.kernel
-def _(
+@internal("Place")
+def put_together(
     xp: Any, *parts: Array, shape: Sizes, dtype: np.dtype[Any], regions: tuple[Region, ...]
 ) -> Array:
+    """An array of parts: its shape and dtype, and the region of every part.
+
+    Where regions overlap the later part counts; together they cover the whole.
+    """
     whole = np.empty(shape, dtype)
     flat = whole.reshape(-1)
     for part, region in zip(parts, regions, strict=True):

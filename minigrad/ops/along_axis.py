@@ -13,6 +13,7 @@ from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.dtypes import DType, int64
 from minigrad.errors import DTypeError, IndexOutOfRangeError, ShapeError
+from minigrad.ops.index_plans import checked_index
 from minigrad.ops.reducing import array_dtype
 from minigrad.shapes import Shape, Spec, axis_argument_int, broadcast, normalize_axis, show
 
@@ -141,16 +142,10 @@ def _chosen(b: Any, indices: Any, like: Any, axis: int) -> Any:
     length = like.shape[axis]
     if indices.shape[axis] != 1 or not like.size or length > LONGEST_PICKED:
         return None
-    places = indices if indices.dtype == np.uint64 else b.cast(indices, int64.dtype)
-    below = b.map("Less", places, length)
-    if places.dtype == np.uint64:
-        b.check(below)
-    else:
-        b.check(b.map("LogicalAnd", below, b.map("GreaterEqual", places, -length)))
+    places = checked_index(b, indices, length, wraps=True)
     # As wide as the elements beside them, which is what native code compares fastest. Those that
     # are out of range may become anything.
     places = b.cast(places, np.dtype(np.int64 if like.dtype.itemsize == 8 else np.int32))
-    places = b.map("Select", b.map("Less", places, 0), b.map("Add", places, length), places)
     return b.map("Equal", places, b.iota(like.shape, axis, places.dtype))
 
 

@@ -18,6 +18,7 @@ from minigrad.core.tensor import ConcreteTensor, Tensor, TensorLike
 from minigrad.dtypes import DType
 from minigrad.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from minigrad.nest import flatten
+from minigrad.ops.index_plans import checked_index
 from minigrad.ops.indexing import getitem
 from minigrad.ops.joining import concat
 from minigrad.ops.manipulation import reshape
@@ -142,6 +143,13 @@ def _(xp: Any, params: Any, indices: Any) -> Any:
     return xp.take(params, check_rows(indices, params.shape[0]), axis=0)
 
 
+@gather.lowering
+def _(b: Any, params: Any, indices: Any) -> Any:
+    if not params.size or not indices.size:
+        return NotImplemented
+    return b.gather(params, checked_index(b, indices, params.shape[0], wraps=False), 0)
+
+
 @gather.shape
 def _(params: Spec, indices: Spec) -> Spec:
     if params.shape == ():
@@ -217,6 +225,14 @@ def _(xp: Any, values: Any, indices: Any, like: Any) -> Any:
     return xp.reshape(
         add_rows(xp, zero_rows(xp, count, width, values.dtype), rows, flat), like.shape
     )
+
+
+@slices_to_dense.lowering
+def _(b: Any, values: Any, indices: Any, like: Any) -> Any:
+    if not values.size:
+        return b.full(like.shape, 0, values.dtype)
+    rows = checked_index(b, indices, like.shape[0], wraps=False)
+    return b.scatter_add(values, rows, 0, like.shape[0])
 
 
 @slices_to_dense.shape

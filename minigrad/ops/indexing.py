@@ -30,6 +30,7 @@ from minigrad.ops.index_key import (
     parse,
     region,
 )
+from minigrad.ops.index_plans import picked
 from minigrad.ops.scatter_kernels import add_at
 from minigrad.ops.sizes import known_elements, with_elements
 from minigrad.shapes import Shape, Spec, axis_argument_int, compatible, normalize_axis, show
@@ -211,6 +212,15 @@ def _(xp: Any, x: Any, *parts: Any, key: Key) -> Any:
         return explain_index(x.shape, key, parts, error)
 
 
+@advanced_index.lowering
+def _(b: Any, x: Any, *parts: Any, key: Key) -> Any:
+    found = picked(b, x.shape, key, parts) if x.size else None
+    if found is None or not found.rows.size:
+        return NotImplemented
+    part = b.reshape(b.slice(x, *found.within[:3]), found.merged)
+    return b.gather(part, found.rows, found.axis) if part.size else NotImplemented
+
+
 @advanced_index.shape
 def _(x: Spec, *parts: Spec, key: Key) -> Spec:
     return Spec(indexed(x.shape, key, parts), x.dtype)
@@ -284,9 +294,18 @@ def _(xp: Any, values: Any, like: Any, *parts: Any, key: Key) -> Any:
 
 @scatter_like.lowering
 def _(b: Any, values: Any, like: Any, *parts: Any, key: Key) -> Any:
-    if not is_basic(key) or any(p.constant is None for p in parts):
+    if not values.size:
+        return b.full(like.shape, 0, values.dtype)
+    if not is_basic(key):
+        found = picked(b, like.shape, key, parts)
+        if found is None:
+            return NotImplemented
+        taken = found.within
+        values = b.scatter_add(values, found.rows, found.axis, found.length)
+    elif any(p.constant is None for p in parts):
         return NotImplemented
-    taken = region(like.shape, key, [p.constant for p in parts])
+    else:
+        taken = region(like.shape, key, [p.constant for p in parts])
     part = b.reshape(values, taken.lengths)
     zero = b.constant(0, values.dtype)
     if all(step == 1 for step in taken.steps):

@@ -14,6 +14,7 @@ from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
 from minigrad.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from minigrad.ops.gathering import check_constant, check_indices, check_now, check_rows
+from minigrad.ops.index_plans import joined_index
 from minigrad.ops.scatter_kernels import add_rows, zero_rows
 from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.sizes import (
@@ -109,6 +110,26 @@ def _(xp: Any, params: Any, indices: Any) -> Any:
     return xp.reshape(xp.take(table, rows, axis=0), shape)
 
 
+@gather_nd.lowering
+def _(b: Any, params: Any, indices: Any) -> Any:
+    depth = indices.shape[-1]
+    if not params.size or not indices.size:
+        return NotImplemented
+    rows = _lowered_rows(b, indices, params.shape)
+    count = math.prod(params.shape[:depth])
+    return b.gather(b.reshape(params, (count, *params.shape[depth:])), rows, 0)
+
+
+def _lowered_rows(b: Any, indices: Any, table: tuple[int, ...]) -> Any:
+    """`_flat_rows` in a plan."""
+    shape, columns = indices.shape[:-1], []
+    for axis in range(indices.shape[-1]):
+        starts = [*[0] * len(shape), axis]
+        column = b.slice(indices, starts, [1] * indices.rank, (*shape, 1))
+        columns.append(b.reshape(column, shape))
+    return joined_index(b, columns, table[: len(columns)], wraps=False)
+
+
 @gather_nd.shape
 def _(params: Spec, indices: Spec) -> Spec:
     check_indices(indices.dtype)
@@ -189,6 +210,18 @@ def _(xp: Any, indices: Any, updates: Any, shape: Any = None, *, sizes: Sizes | 
     rows = _flat_rows(indices, wanted).reshape(-1)
     flat = xp.reshape(updates, (rows.size, width))
     return xp.reshape(add_rows(xp, zero_rows(xp, count, width, updates.dtype), rows, flat), wanted)
+
+
+@scatter.lowering
+def _(b: Any, indices: Any, updates: Any, shape: Any = None, *, sizes: Sizes | None) -> Any:
+    if sizes is None and shape.constant is None:
+        return NotImplemented
+    wanted = actual_sizes(sizes, None if shape is None else shape.constant)
+    if not updates.size or not indices.size:
+        return b.full(wanted, 0, updates.dtype) if not updates.size else NotImplemented
+    rows = _lowered_rows(b, indices, wanted)
+    count = math.prod(wanted[: indices.shape[-1]])
+    return b.reshape(b.scatter_add(updates, rows, 0, count), wanted)
 
 
 @scatter.shape

@@ -11,7 +11,7 @@ from minigrad.core.primitive import primitive
 from minigrad.core.rules import Ctx, Grads
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Tensor, TensorLike
-from minigrad.dtypes import bool_
+from minigrad.dtypes import bool_, from_numpy
 from minigrad.errors import IndexOutOfRangeError, ShapeError
 from minigrad.ops.index_key import Key, assemble, indexed, is_basic, region
 from minigrad.ops.indexing import advanced_index, checked_key, explain_index, getitem
@@ -52,7 +52,11 @@ def _lowered_change(
     b: Any, x: Any, values: Any, parts: tuple[Any, ...], key: Key, join: str | None
 ) -> Any:
     """In a plan, `x` with the part that a basic key selects joined with values, or replaced."""
-    if not is_basic(key) or any(p.constant is None for p in parts) or x.dtype != values.dtype:
+    if x.dtype != values.dtype:
+        return NotImplemented
+    if not is_basic(key):
+        return _lowered_additions(b, x, values, parts, key) if join else NotImplemented
+    if any(p.constant is None for p in parts):
         return NotImplemented
     taken = region(x.shape, key, [p.constant for p in parts])
     part = b.reshape(b.broadcast(values, taken.shape), taken.lengths)
@@ -60,6 +64,17 @@ def _lowered_change(
         part = b.map(join, b.slice(x, *taken[:3]), part)
     strides = b.strides(x.shape)
     return b.place(x.shape, [(x, (0, strides)), (part, taken.place_in(strides))])
+
+
+def _lowered_additions(b: Any, x: Any, values: Any, parts: tuple[Any, ...], key: Key) -> Any:
+    """In a plan, `x` with values added where index arrays say."""
+    given = [Spec(p.shape, from_numpy(p.dtype)) for p in parts]
+    shape = indexed(x.shape, key, given)
+    if shape is None or None in shape or 0 in shape:
+        return NotImplemented
+    spread = b.broadcast(values, shape)
+    added = b.op("StridedSliceGrad", spread, x, *parts, key=key)
+    return b.map("Add", x, added)
 
 
 def _changed(x: Spec, values: Spec, parts: tuple[Spec, ...], key: Key) -> Spec:

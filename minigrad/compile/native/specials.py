@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from minigrad.compile.native import window_kernels
+from minigrad.compile.native.gathering import emit_gather, emit_scatter_add
 from minigrad.compile.native.kernel import Kernel
 from minigrad.compile.native.placing import emit_place
 from minigrad.compile.native.writer import Module
@@ -25,4 +26,6 @@ SPECIALS: dict[str, Emitter] = {
     "avg_pool": window_kernels.avg_pool,
     "avg_pool_gradient": window_kernels.avg_pool_gradient,
     "place": emit_place,
+    "gather": emit_gather,
+    "scatter_add": emit_scatter_add,
 }
