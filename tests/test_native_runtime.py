@@ -28,6 +28,7 @@ from minigrad.compile.native.host import available, vector_bytes
 from minigrad.compile.native.interrupts import DECLARATIONS, begin, end
 from minigrad.compile.native.linker import Code, link
 from minigrad.compile.native.pool import Pool
+from minigrad.compile.native.pool_code import pool_code
 
 ROOT = Path(__file__).resolve().parent.parent
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork, no kill")
@@ -454,6 +455,26 @@ def test_each_unit_is_done_once(futex: bool, size: int) -> None:
     own.resize(1)
     assert own.workers() == 0
     count(numbers, 1)
+
+
+@pytest.mark.parametrize(
+    ("system", "processor"),
+    [("linux", "aarch64"), ("linux", "sparc64"), ("darwin", "arm64"), ("win32", "AMD64")],
+)
+def test_other_systems_pools_are_sound_modules(system: str, processor: str) -> None:
+    text = pool_code(system, processor)
+    assembler.llvm.parse_assembly(text).verify()
+    assert ("pthread_create" in text) == (system != "win32")
+    assert ("@syscall" in text) == ((system, processor) == ("linux", "aarch64"))
+
+
+def test_without_threads_the_caller_does_all() -> None:
+    code = link([assemble(COUNT), assemble(pool_code("win32", "AMD64"))], ["count"], {})
+    count = counter(code)
+    numbers = np.zeros(10, np.int64)
+    for units in (0, 1, 7):
+        count(numbers, units)
+    np.testing.assert_array_equal(numbers, [2] + 6 * [1] + 3 * [0])
 
 
 @pytest.mark.parametrize("hold_gil", [True, False])
