@@ -37,6 +37,7 @@ from minigrad.core.tensor import *
 from minigrad.core.variable import *
 from minigrad.dtypes import *
 from minigrad.dtypes import bool_
+from minigrad.explaining import *
 from minigrad.functions.api import *
 from minigrad.gradcheck import *
 from minigrad.hints import missing as _missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
@@ -24,6 +25,7 @@ from minigrad.errors import (
     StateError,
 )
 from minigrad.executor.plan import Plan
+from minigrad.executor.reference import Way
 from minigrad.feeds import convert_feeds, fed_tensors, feed_value, missing_feed
 from minigrad.fetches import Fetches
 from minigrad.nest import flatten, unflatten
@@ -217,6 +219,32 @@ class Session:
         self._check_open()
         arrays = {v: np.array(feed_value(v, value)) for v, value in values.items()}
         write_all([self.slot(v.cell) for v in arrays], list(arrays.values()))
+
+    def stats(self) -> dict[str, Any]:
+        """What this session's plans are, and what compiling them has cost and brought.
+
+        Returns:
+            ``plans``: kinds of runs, each with its fetches and feeds; ``compiled``: programs
+            compiled, one for each combination of shapes; ``evicted``: those dropped for others;
+            ``hits``: runs of a program that was there; ``unplanned``: runs that were computed node
+            by node; ``seconds``: spent on compiling.
+
+        >>> import minigrad as mg
+        >>> with mg.Graph().as_default():
+        ...     x = mg.placeholder("float32", (None,))
+        ...     y = x * 2.0
+        ...     sess = mg.Session()
+        >>> for n in (3, 3, 2):
+        ...     _ = sess.run(y, {x: [1.0] * n})
+        >>> sorted(sess.stats())
+        ['compiled', 'evicted', 'hits', 'plans', 'seconds', 'unplanned']
+        """
+        return {"plans": len(self._plans), **dataclasses.asdict(self._executor.stats)}
+
+    @property
+    def way(self) -> Way:
+        """How kernels are run that are not compiled."""
+        return self._executor.way
 
     # -- the parts of a run ----------------------------------------------------------------
 

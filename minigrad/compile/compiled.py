@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from minigrad.compile.kernels import Repeat
 from minigrad.compile.lower import NotPlanned, lower
-from minigrad.compile.program import Program, own_results
+from minigrad.compile.program import Program
 from minigrad.compile.rewrite import rewrite
 from minigrad.compile.stats import Stats
 from minigrad.core.state import Transaction
@@ -125,7 +125,6 @@ class Compiled:
         began = time.perf_counter()
         try:
             program = self.program(arrays, transaction)
-            own_results(program)
             code: Code | None = self._make(program)
         except NotPlanned:
             code = None

@@ -230,13 +230,20 @@ def copying(x: Operand, out: Operand) -> Instruction:
     return Instruction("call", "Identity", [x], [out], {}, registry.primitive_of("Identity"))
 
 
-def own_results(program: Program) -> None:
-    """Let every fetch and assigned value be an operand that an instruction makes for it alone."""
+def own_results(program: Program, *, views: bool = False) -> None:
+    """Let every fetch and assigned value be an operand that an instruction makes for it alone.
+
+    Args:
+        program: the program; it is changed.
+        views: whether it may also be a view of all elements of one, in their order.
+    """
     taken: set[Operand] = set()
 
     def own(x: Operand) -> Operand:
-        if x.view is None and x.producer is not None and x not in taken:
-            taken.add(x)
+        root = x.root
+        whole = x is root or (views and x.size == root.size and x.is_contiguous)
+        if whole and root.producer is not None and root not in taken:
+            taken.add(root)
             return x
         made = Operand(x.shape, x.dtype, label=x.label)
         program.instructions.append(copying(x, made))
@@ -251,7 +258,7 @@ def own_results(program: Program) -> None:
 def needed_by(pieces: Sequence[Sequence[Instruction]], program: Program) -> set[Operand]:
     """The values that more than the piece that makes them reads, and the results."""
     made_in: dict[Operand, int] = {}
-    needed = set(program.results)
+    needed = {x.root for x in program.results}
     for i, steps in enumerate(pieces):
         for step in steps:
             for x in step.inputs:

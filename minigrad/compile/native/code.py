@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,7 +27,7 @@ from minigrad.compile.native.kernel import Arg, PieceCode
 from minigrad.compile.native.pieces import emit_piece
 from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch
 from minigrad.compile.native.writer import Module
-from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by
+from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by, own_results
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
@@ -53,11 +55,14 @@ class NativeCode:
     Many threads may run it at once: every run takes an arena of its own.
 
     Args:
-        program: what to compute; its results own their memory (see `own_results`).
+        program: what to compute; it is changed so that its results own their memory.
+        apart: make a function of every piece, so that each can be timed.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, apart: bool = False) -> None:
+        own_results(program, views=True)
         self.program = program
+        self._apart = apart
         self.pieces = fuse(program)
         module = Module(host.vector_bytes())
         needed = needed_by([steps_of(piece) for piece in self.pieces], program)
@@ -78,8 +83,8 @@ class NativeCode:
         self._free: list[_Memory] = []
         places = self._objects.places
         #: Where the results stand among the arrays of a run.
-        self.fetched = [places[x] for x in program.fetches]
-        self.written = [(key, places[x]) for key, x in program.writes.items()]
+        self.fetched = [places[x.root] for x in program.fetches]
+        self.written = [(key, places[x.root]) for key, x in program.writes.items()]
         one = self._entries[0] if len(self._entries) == 1 and not self._uses_blas else None
         self._only = None if isinstance(one, Instruction) else one
 
@@ -124,6 +129,8 @@ class NativeCode:
                 start = i
             places = [self._place(arg) for arg in (*code.reads, *code.writes)]
             calls.append(Call(code.kernel, places, self.arena.offsets.get(i, 0)))
+            if self._apart:
+                finish(i + 1)
         finish(len(self.pieces))
 
     def _place(self, arg: Arg) -> Place:
@@ -161,9 +168,10 @@ class NativeCode:
                 self._steps(arrays, memory, transaction, way)
         finally:
             self._free.append(memory)
+        results = self.program.fetches
         return (
-            [arrays[at] for at in self.fetched],
-            {key: arrays[at] for key, at in self.written},
+            [arrays[at].reshape(x.shape) for at, x in zip(self.fetched, results, strict=True)],
+            {key: arrays[at].reshape(self.program.writes[key].shape) for key, at in self.written},
         )
 
     def direct(self, feeds: Sequence[Any], cells: Iterable[Any]) -> list[Any] | None:
@@ -202,23 +210,50 @@ class NativeCode:
         except IndexError:
             return _Memory(self.arena.size, self._objects.dtypes)
 
-    def _steps(self, arrays: list[Any], memory: _Memory, transaction: Any, way: Way) -> None:
+    def timed(
+        self, feeds: Sequence[Array], cells: Mapping[int, Array], transaction: Any, way: Way
+    ) -> list[float]:
+        """The seconds that each piece takes in one run, of code made with ``apart=True``."""
+        memory = self._memory()
+        arrays = self._arrays(feeds, [cells[key] for key in self.program.cells])
+        moments = [time.perf_counter()]
+        with blas.limited():
+            self._steps(arrays, memory, transaction, way, moments)
+        self._free.append(memory)
+        return [b - a for a, b in itertools.pairwise(moments)]
+
+    def _steps(
+        self,
+        arrays: list[Any],
+        memory: _Memory,
+        transaction: Any,
+        way: Way,
+        moments: list[float] | None = None,
+    ) -> None:
         for step in self._entries:
-            if isinstance(step, Instruction):
-                self._call(step, arrays, memory, transaction, way)
-                continue
+            self._step(step, arrays, memory, transaction, way)
+            if moments is not None:
+                moments.append(time.perf_counter())
+
+    def _step(
+        self, step: Any, arrays: list[Any], memory: _Memory, transaction: Any, way: Way
+    ) -> None:
+        """Compute a stretch, or one instruction."""
+        if isinstance(step, Instruction):
+            self._call(step, arrays, memory, transaction, way)
+            return
+        code = step(arrays, memory.frame)
+        if code == UNFIT:
+            # Feeds need not be in C order, aligned, or in this machine's order of bytes.
+            for at, operand in self._objects.checked_operands:
+                arrays[at] = np.require(
+                    fitting(arrays[at], operand), operand.dtype, ["C", "A", "E"]
+                )
             code = step(arrays, memory.frame)
-            if code == UNFIT:
-                # Feeds need not be in C order, aligned, or in this machine's order of bytes.
-                for at, operand in self._objects.checked_operands:
-                    arrays[at] = np.require(
-                        fitting(arrays[at], operand), operand.dtype, ["C", "A", "E"]
-                    )
-                code = step(arrays, memory.frame)
-            if code == FAILED:
-                raise Repeat("a check has failed")
-            if code == UNFIT:
-                raise Repeat("an array is not laid out as NumPy's are")
+        if code == FAILED:
+            raise Repeat("a check has failed")
+        if code == UNFIT:
+            raise Repeat("an array is not laid out as NumPy's are")
 
     def _call(
         self, step: Instruction, arrays: list[Any], memory: _Memory, transaction: Any, way: Way
@@ -261,7 +296,8 @@ class NativeCode:
         root = x.root
         at = self._objects.places.get(root)
         if at is not None:
-            array = arrays[at]
+            # A result may have been given the shape of the view that is fetched.
+            array = arrays[at].reshape(root.shape)
         else:
             start = self.arena.offsets[root]
             array = np.ndarray(root.shape, root.dtype, memory.block, memory.start + start)
@@ -301,8 +337,8 @@ class _Objects:
         #: What native code makes and the run gives away.
         self.made: list[tuple[int, Sizes, np.dtype[Any]]] = []
         for x in program.results:
-            if x not in self.places:
-                self.made.append((self._add(x), x.shape, x.dtype))
+            if x.root not in self.places:
+                self.made.append((self._add(x.root), x.shape, x.dtype))
 
     def _add(self, operand: Operand, array: Array | None = None) -> int:
         at = self.places.get(operand)
