@@ -366,26 +366,32 @@ class Writer:
         return self.make(target, f"{op} {a.typed} to {target.text}")
 
     def _to_integer(self, a: Value, target: Type) -> Value:
-        """A float to an integer: as x86 converts, whose results NumPy shows there."""
-        wide = Type("int", 32 if target.bits < 32 and target.kind == "int" else 64, a.type.lanes)
-        if target == Type("int", 32, a.type.lanes):
-            wide = target
-        least = -(2.0 ** (wide.bits - 1))
+        """A float to an integer: as x86 converts, whose results NumPy shows there.
+
+        What is out of range gives the least integer of 32 bits for shorter targets and int32, of
+        64 bits otherwise, and of that the lowest bits. (To uint32 NumPy converts four at once in
+        another way; this is how it converts one.)
+        """
+        short = target.bits < 32 or (target.bits == 32 and target.kind == "int")
+        wide = Type("int", 32 if short else 64, a.type.lanes)
+        bound = 2.0 ** (wide.bits - 1)
+        made = self._truncated(a, wide)
+        if target.kind == "uint" and target.bits == 64:
+            half = self.like(bound, a)
+            upper = self._truncated(self.sub(a, half), wide)
+            upper = self.xor(upper, self.const(-int(bound), wide))
+            made = self.select(self.compare(">=", a, half), upper, made)
+        return self.convert(made, target)
+
+    def _truncated(self, a: Value, to: Type) -> Value:
+        """A float rounded towards 0, or the least integer where that does not fit."""
+        bound = 2.0 ** (to.bits - 1)
         fits = self.and_(
-            self.compare(">=", a, self.like(least, a)), self.compare("<", a, self.like(-least, a))
+            self.compare(">=", a, self.like(-bound, a)), self.compare("<", a, self.like(bound, a))
         )
         safe = self.select(fits, a, self.like(0, a))
-        made = self.make(wide, f"fptosi {safe.typed} to {wide.text}")
-        made = self.select(fits, made, self.const(int(least), wide))
-        if target == Type("uint", 64, a.type.lanes):
-            high = self.and_(
-                self.compare(">=", a, self.like(-least, a)),
-                self.compare("<", a, self.like(-2 * least, a)),
-            )
-            reduced = self.select(high, self.add(a, self.like(least, a)), self.like(0, a))
-            lower = self.make(wide, f"fptosi {reduced.typed} to {wide.text}")
-            made = self.select(high, self.xor(lower, self.const(int(least), wide)), made)
-        return self.convert(made, target)
+        made = self.make(to, f"fptosi {safe.typed} to {to.text}")
+        return self.select(fits, made, self.const(-int(bound), to))
 
     # -- vectors ---------------------------------------------------------------------------
 
