@@ -14,6 +14,7 @@ from minigrad.core.state import Transaction
 from minigrad.core.tensor import Array, ConcreteTensor, Ghost
 from minigrad.core.variable import Variable
 from minigrad.errors import FetchError, FetchTypeError, GraphError
+from minigrad.nest import unflatten
 from minigrad.ops.state_ops import current
 
 #: From the values of a run, and its state, to what one fetch returns.
@@ -23,6 +24,12 @@ Reader: TypeAlias = Callable[[Mapping[SymbolicTensor, Array], Transaction], Any]
 class Fetches:
     """What the leaves of a fetch nest need from the graph, and how each makes its result.
 
+    Args:
+        graph: the graph.
+        items: the leaves.
+        single: whether the nest is a leaf itself.
+        flat: list or tuple, where the nest is one of these that holds leaves only.
+
     Attributes:
         is_single: the nest is a leaf itself.
         tensors: the tensors whose values a run must compute.
@@ -31,6 +38,7 @@ class Fetches:
     """
 
     __slots__ = (
+        "_flat",
         "_in_order",
         "_items",
         "_plain",
@@ -42,8 +50,9 @@ class Fetches:
         "variables",
     )
 
-    def __init__(self, graph: Graph, items: Sequence[Any], single: bool) -> None:
+    def __init__(self, graph: Graph, items: Sequence[Any], single: bool, flat: Any = None) -> None:
         self.is_single = single
+        self._flat = flat
         #: Kept alive, because plans are cached by identity.
         self._items = items
         needed: dict[SymbolicTensor, None] = {}
@@ -60,6 +69,12 @@ class Fetches:
         used = [at for at in self._plain or () if at is not None]
         self._shared = len(set(used)) < len(used)
         self._in_order = self._plain == list(range(len(self.tensors)))
+
+    def pack(self, nest: Any, results: list[Any]) -> Any:
+        """The results of the leaves in a nest like the one that was asked for."""
+        if self.is_single:
+            return results[0]
+        return unflatten(nest, results) if self._flat is None else self._flat(results)
 
     @property
     def is_plain(self) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
+from operator import is_
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
@@ -28,7 +29,7 @@ from minigrad.executor.plan import Plan
 from minigrad.executor.reference import Way
 from minigrad.feeds import convert_feeds, fed_tensors, feed_value, missing_feed
 from minigrad.fetches import Fetches
-from minigrad.nest import flatten, unflatten
+from minigrad.nest import flatten
 from minigrad.ops.state_ops import current
 from minigrad.running import Executor, Running
 
@@ -149,8 +150,7 @@ class Session:
         self._check_open()
         feeds = {} if feed_dict is None else convert_feeds(self.graph, feed_dict)
         running, leaves = self._plan(fetches, tuple(feeds))
-        results = self._run(running, leaves, list(feeds.values()))
-        return results[0] if leaves.is_single else unflatten(fetches, results)
+        return leaves.pack(fetches, self._run(running, leaves, list(feeds.values())))
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
         """A function that computes `fetches` for values of `feed_list`, given in that order.
@@ -170,6 +170,7 @@ class Session:
         if len(set(keys)) != len(keys):
             raise FeedError("feed_list names a tensor twice")
         compiled = (self.graph.effects_version, *self._plan(fetches, keys))
+        graph = self.graph
         #: Whether a call's values are the feeds, one by one.
         plain = compiled[2].is_plain and all(len(group) == 1 for group in groups)
 
@@ -177,18 +178,17 @@ class Session:
             nonlocal compiled
             if len(values) != len(groups):
                 raise FeedError(f"expected {len(groups)} values to feed, got {len(values)}")
-            self._check_open()
-            if compiled[0] != self.graph.effects_version:
+            if self._closed:
+                self._check_open()
+            if compiled[0] != graph.effects_version:
                 compiled = (self.graph.effects_version, *self._plan(fetches, keys))
             _, running, leaves = compiled
             if plain:
                 found = running.direct(values, self._check_unclosed)
                 if found is not None:
-                    results = leaves.results(found)
-                    return results[0] if leaves.is_single else unflatten(fetches, results)
+                    return leaves.pack(fetches, leaves.results(found))
             arrays = [feed_value(t, v) for g, v in zip(groups, values, strict=True) for t in g]
-            results = self._run(running, leaves, arrays)
-            return results[0] if leaves.is_single else unflatten(fetches, results)
+            return leaves.pack(fetches, self._run(running, leaves, arrays))
 
         return call
 
@@ -253,7 +253,11 @@ class Session:
         graph = self.graph
         items = flatten(fetches)
         single = len(items) == 1 and items[0] is fetches
+        flat = type(fetches) if type(fetches) in (list, tuple) else None
+        if flat is not None and (len(fetches) != len(items) or not all(map(is_, fetches, items))):
+            flat = None
         key = (
+            flat,
             tuple([item if isinstance(item, str) else id(item) for item in items]),
             tuple([id(t) for t in feeds]),
             single,
@@ -262,7 +266,7 @@ class Session:
         found = self._plans.get(key)
         if found is None:
             with graph.lock:
-                leaves = Fetches(graph, items, single)
+                leaves = Fetches(graph, items, single, flat)
                 plan = Plan(graph, leaves.tensors, leaves.operations, feeds, leaves.variables)
             found = self._plans[key] = (self._executor.running(plan, self.slot), leaves)
             self._notice_growth()
