@@ -117,14 +117,17 @@ def _(xp: Any, x: Array, *, approximate: bool) -> Any:
     return _gated(xp, x, gate)
 
 
-@gelu.scalar
-def _(s: Any, x: Any, *, approximate: bool) -> Any:
+@gelu.lowering
+def _(b: Any, x: Any, *, approximate: bool) -> Any:
+    # Term by term as in the gradient, so that a plan computes the gate once.
     if approximate:
-        cube = s.add(s.mul(s.square(x), _CUBIC), 1.0)
-        gate = s.sigmoid(s.mul(s.mul(x, 2 * _ROOT_2_BY_PI), cube))
-    else:
-        gate = s.mul(s.erfc(s.mul(x, -_ROOT_HALF)), 0.5)
-    return _scalar_gated(s, x, gate)
+        z = b.map("ClipByValue", x, -30.0, 30.0)
+        cube = b.map("Add", 1.0, b.map("Mul", _CUBIC, b.map("Square", z)))
+        gate = b.map("Sigmoid", b.map("Mul", b.map("Mul", 2 * _ROOT_2_BY_PI, z), cube))
+        return b.map("Mul", b.map("Maximum", x, -30.0), gate)
+    z = b.map("ClipByValue", x, -40.0, 40.0)
+    gate = b.map("Mul", b.map("Erfc", b.map("Mul", z, -_ROOT_HALF)), 0.5)
+    return b.map("Mul", b.map("Maximum", x, -40.0), gate)
 
 
 @gelu.gradient(saves=("x",))
@@ -174,9 +177,11 @@ def _(xp: Any, x: Array) -> Any:
     return _gated(xp, x, xp.where(x < 0, e, 1.0) / (1 + e))
 
 
-@silu.scalar
-def _(s: Any, x: Any) -> Any:
-    return _scalar_gated(s, x, s.sigmoid(x))
+@silu.lowering
+def _(b: Any, x: Any) -> Any:
+    # Term by term as in the gradient, so that a plan computes the gate once.
+    gate = b.map("Sigmoid", b.map("ClipByValue", x, -1000.0, 1000.0))
+    return b.map("Mul", b.map("Maximum", x, -1000.0), gate)
 
 
 @silu.gradient(saves=("x",))
