@@ -37,6 +37,10 @@ class Axis(NamedTuple):
         reach = self.first + (self.places - 1) * self.stride + (self.taps - 1) * self.dilation
         return self.first < 0 or reach >= self.size
 
+    def sees(self, place: int, tap: int) -> bool:
+        """Whether a place sees the input, and no padding, with a tap."""
+        return 0 <= self.first + place * self.stride + tap * self.dilation < self.size
+
     def bounds(self, w: Writer, place: Value, count: int = 1) -> tuple[Value, Value]:
         """From and to which tap any of `count` places, beginning with `place`, see the input."""
         if not self.padded:
@@ -49,3 +53,20 @@ class Axis(NamedTuple):
         lo = w.div(w.maximum(before, zero), w.index(d))
         hi = w.div(w.maximum(after, zero), w.index(d))
         return lo, w.minimum(hi, most)
+
+    def places_seeing(self, w: Writer, first: Value, last: Value) -> tuple[Value, Value]:
+        """From and to which place the input is seen with any of the taps `first` to `last`."""
+        if not self.padded:
+            return w.index(0), w.index(self.places)
+        s, zero = self.stride, w.index(0)
+        before = w.sub(w.index(s - 1 - self.first), times(w, last, self.dilation))
+        after = w.sub(w.index(self.size - 1 - self.first + s), times(w, first, self.dilation))
+        lo = w.div(w.maximum(before, zero), w.index(s))
+        hi = w.div(w.maximum(after, zero), w.index(s))
+        return lo, w.minimum(hi, w.index(self.places))
+
+    @property
+    def seen(self) -> float:
+        """Which part of all pairs of places and taps lies inside the input."""
+        pairs = [(p, k) for p in range(self.places) for k in range(self.taps)]
+        return sum(self.sees(p, k) for p, k in pairs) / max(len(pairs), 1)

@@ -25,7 +25,7 @@ def emit_convolution(
         epilogue: what is done to each vector of y before it is stored; its row counts the places
             of all examples, its column is the channel.
     """
-    s = spec.volume
+    s = spec.merged
     t = s.type
     padded = Padded(t, s.batch, s.sizes, s.padding, s.channels)
     blocks = channel_blocks(module, t, s.outer)

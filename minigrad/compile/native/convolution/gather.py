@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from minigrad.compile.native.convolution.packing import any_flag
+from minigrad.compile.native.convolution.notes import any_flag
 from minigrad.compile.native.convolution.tile import Gather, Tile, tile_function
 from minigrad.compile.native.convolution.tiles import cut_line, cut_plane, most_rows, tile_cost
 from minigrad.compile.native.kernel import Epilogue, Phase, kernel_function, operand
@@ -20,7 +20,12 @@ from minigrad.compile.native.writer import Module, Value, Writer
 
 #: Packed kernels up to this size stay in the cache while all blocks of one place are computed.
 _CACHED = 384 * 1024
-#: Tiles of a unit of work, at most.
+#: With so many channels it is worth to leave out taps that see padding along width.
+_DEEP = 8
+#: So many tiles are written out for that, at most.
+_MOST_EDGES = 4
+#: Units of work, at least, and tiles of each, at most.
+_UNITS = 16
 _TILES = 16
 
 
@@ -91,7 +96,8 @@ class _Driver:
         self.apart = packed > _CACHED
         self.lines = -(-height.places // self.tall)
         self.tiles = -(-width.places // self.wide)
-        self.segment = min(self.tiles, _TILES)
+        others = g.groups * g.batch * g.axes[0].places * self.lines
+        self.segment = max(min(self.tiles, _TILES, self.tiles * others // _UNITS), 1)
         self.segments = -(-self.tiles // self.segment)
 
     def emit(self) -> Phase:
@@ -145,7 +151,7 @@ class _Driver:
         tile = tile_cost(self.tall * self.wide, g.blocks.vectors) * g.blocks.number
         tiles = height.places / self.tall * width.places / self.wide
         steps = math.prod([a.taps for a in g.axes]) * g.depth
-        return g.groups * g.batch * deep.places * tiles * tile * (steps + 10) / 3.0
+        return g.groups * g.batch * deep.places * tiles * tile * (steps + 10) / 4.0
 
     def _unit(self, w: Writer, unit: _Unit, line: Value) -> None:
         """A unit, whose last line of tiles may be less tall."""
@@ -153,7 +159,7 @@ class _Driver:
         whole, rest = divmod(places, self.tall)
 
         def tiles(tall: int) -> None:
-            if unit.bad is None or self.g.zeros:
+            if unit.bad is None:
                 self._tiles(w, unit, tall)
                 return
             with w.when(w.not_(unit.bad)):
@@ -171,35 +177,51 @@ class _Driver:
             tiles(rest)
 
     def _tiles(self, w: Writer, unit: _Unit, tall: int) -> None:
-        """The tiles of a unit, of full width and the narrower one at the end."""
+        """The tiles of a unit: those at the ends that see padding, and those between."""
         deep, height, width = self.g.axes
-        bounds: list[Value] = []
-        for axis, place, count in ((deep, unit.d, 1), (height, unit.h, tall)):
-            lo, hi = axis.bounds(w, place, count)
-            if unit.bad is not None and axis.padded:
-                lo = w.select(unit.bad, w.index(0), lo)
-                hi = w.select(unit.bad, w.index(axis.taps), hi)
-            bounds += [lo, hi]
+        bounds = [*deep.bounds(w, unit.d), *height.bounds(w, unit.h, tall)]
         whole, rest = divmod(width.places, self.wide)
         zero = w.index(0)
-        start = times(w, unit.segment, self.segment)
-        stop = plus(w, start, self.segment)
-        if self.segments > 1 or rest:
-            stop = w.minimum(stop, w.index(whole))
-        if whole:
+
+        def one(wide: int, first: Value, column: int | None = None) -> None:
+            self._tile(w, unit, Tile(tall, wide, 0, column), (zero, first), bounds, each=False)
+
+        edges = self._edges()
+        for tile in edges:
+            first = tile * self.wide
+            one(min(self.wide, width.places - first), w.index(first), first)
+        before = next((i for i in range(whole + 1) if i not in edges), 0)
+        after = next((i for i in range(whole, 0, -1) if i - 1 not in edges), 0)
+        if before < after:
+            start = plus(w, times(w, unit.segment, self.segment), before)
+            stop = plus(w, start, self.segment)
+            if self.segments > 1 or rest or edges:
+                stop = w.minimum(stop, w.index(after))
             with w.loop(start, stop) as loop:
-                first = times(w, loop.index, self.wide)
-                self._tile(w, unit, tall, self.wide, (zero, first), bounds, each=False)
-        if rest:
-            last = (zero, w.index(whole * self.wide))
+                one(self.wide, times(w, loop.index, self.wide))
+        if rest and whole not in edges:
+            last = w.index(whole * self.wide)
             if self.segments == 1:
-                self._tile(w, unit, tall, rest, last, bounds, each=False)
+                one(rest, last)
             else:
                 with w.when(w.compare("==", unit.segment, w.index(self.segments - 1))):
-                    self._tile(w, unit, tall, rest, last, bounds, each=False)
+                    one(rest, last)
+
+    def _edges(self) -> list[int]:
+        """The tiles along width that are written out, without the taps that see padding."""
+        width = self.g.axes[2]
+        if self.segments > 1 or self.g.depth < _DEEP:
+            return []
+        taps = range(width.taps)
+        places = [p for p in range(width.places) if not all(width.sees(p, tap) for tap in taps)]
+        edges = sorted({p // self.wide for p in places})
+        between = [i for i in range(self.tiles) if i not in edges]
+        if len(edges) > _MOST_EDGES or (between and between[-1] - between[0] >= len(between)):
+            return []
+        return edges
 
     def _places(self, w: Writer, unit: _Unit, tall: int) -> None:
-        """The same one place at a time, and of each only the taps that lie inside."""
+        """The same one place at a time: all taps, or those of each that see no padding."""
         deep, height, width = self.g.axes
         start = times(w, unit.segment, self.segment * self.wide)
         stop = w.minimum(plus(w, start, self.segment * self.wide), w.index(width.places))
@@ -207,15 +229,17 @@ class _Driver:
             bounds: list[Value] = []
             here = plus(w, unit.h, down.index)
             for axis, place in ((deep, unit.d), (height, here), (width, across.index)):
-                bounds += axis.bounds(w, place)
-            self._tile(w, unit, 1, 1, (down.index, across.index), bounds, each=True)
+                if self.g.zeros:
+                    bounds += [w.index(0), w.index(axis.taps)]
+                else:
+                    bounds += axis.bounds(w, place)
+            self._tile(w, unit, Tile(1, 1, 0), (down.index, across.index), bounds, each=True)
 
     def _tile(
         self,
         w: Writer,
         unit: _Unit,
-        tall: int,
-        wide: int,
+        tile: Tile,
         place: tuple[Value, Value],
         bounds: list[Value],
         each: bool,
@@ -232,9 +256,8 @@ class _Driver:
         a = w.at(unit.source, start, g.type)
 
         def one(block: Value, channels: int) -> None:
-            made = tile_function(
-                self.module, g, Tile(tall, wide, channels), self.epilogue, each=each
-            )
+            full = tile._replace(channels=channels)
+            made = tile_function(self.module, g, full, self.epilogue, each=each)
             column = plus(w, unit.column, times(w, block, g.blocks.width))
             y = w.at(unit.target, plus(w, times(w, row, g.columns), column), g.type)
             b = w.at(unit.weights, times(w, block, g.block), g.type)

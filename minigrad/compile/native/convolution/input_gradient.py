@@ -62,7 +62,7 @@ def emit_convolution_input_gradient(
     Returns:
         None if the strides are so large that it would be too much code.
     """
-    s = spec.volume
+    s = spec.merged
     if math.prod(s.stride) > _MOST_CLASSES:
         return None
     t = s.type

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from minigrad.compile.native.convolution.notes import note
 from minigrad.compile.native.convolution.tiles import Blocks
 from minigrad.compile.native.kernel import Phase, kernel_function, operand
 from minigrad.compile.native.memory import (
@@ -20,7 +21,7 @@ from minigrad.compile.native.memory import (
     times,
     transpose,
 )
-from minigrad.compile.native.types import BOOL, I32, Type, memory_bytes
+from minigrad.compile.native.types import I32, Type, memory_bytes
 from minigrad.compile.native.writer import Module, Value, Writer
 
 Ints = tuple[int, ...]
@@ -103,15 +104,13 @@ def emit_packing(
         base = plus(w, times(w, tap, packing.inner * columns), times(w, group, packing.outer))
         step = columns if packing.transposed else 1
         base = plus(w, base, times(w, block, blocks.width * step))
-        note = w.at(notes, loop.index, I32)
 
         address = w.at(source, base, t)
 
         def pack(channels: int) -> None:
             move = _transposed if packing.transposed else _straight
             seen = move(w, packing, address, begin, channels, columns)
-            bad = w.any(w.is_nan(seen))
-            w.store(w.make(I32, f"zext i1 {bad.text} to i32"), note)
+            note(w, seen, w.at(notes, loop.index, I32))
 
         if not blocks.last:
             pack(blocks.width)
@@ -171,11 +170,3 @@ def _transposed(
         loop.next = (square(loop.index, blocks.lanes, loop.values[0]),)
     seen = loop.results[0]
     return square(packing.depth - rest, rest, seen) if rest else seen
-
-
-def any_flag(w: Writer, notes: Value, units: int) -> Value:
-    """Whether any unit of packing met Inf or NaN."""
-    with w.loop(0, units, carried=[w.const(0, I32)]) as loop:
-        note = w.load(w.at(notes, loop.index, I32), I32)
-        loop.next = (w.or_(loop.values[0], note),)
-    return w.make(BOOL, f"icmp ne i32 {loop.results[0].text}, 0")

@@ -63,25 +63,28 @@ class ConvolutionSpec(NamedTuple):
         )
 
     @property
-    def volume(self) -> ConvolutionSpec:
-        """The same with three spatial axes; with a window of 1 all places lie along the last."""
-        rank = len(self.sizes)
-        if self.taps == 1 and max(self.stride) == 1 and not any(map(any, self.padding)):
-            pixels = self.batch * math.prod(self.sizes)
-            plain: Ints = (1, 1, 1)
-            return self._replace(
-                batch=1,
-                sizes=(1, 1, pixels),
-                window=plain,
-                stride=plain,
-                dilation=plain,
-                padding=((0, 0),) * 3,
-            )
-        ones = (1,) * (3 - rank)
+    def raised(self) -> ConvolutionSpec:
+        """The same with three spatial axes."""
+        ones = (1,) * (3 - len(self.sizes))
         return self._replace(
             sizes=ones + self.sizes,
             window=ones + self.window,
             stride=ones + self.stride,
             dilation=ones + self.dilation,
-            padding=((0, 0),) * (3 - rank) + self.padding,
+            padding=((0, 0),) * len(ones) + self.padding,
+        )
+
+    @property
+    def merged(self) -> ConvolutionSpec:
+        """The same with three spatial axes; with a window of 1 all places lie along the last."""
+        if self.taps > 1 or max(self.stride) > 1 or any(map(any, self.padding)):
+            return self.raised
+        plain: Ints = (1, 1, 1)
+        return self._replace(
+            batch=1,
+            sizes=(1, 1, self.batch * math.prod(self.sizes)),
+            window=plain,
+            stride=plain,
+            dilation=plain,
+            padding=((0, 0),) * 3,
         )

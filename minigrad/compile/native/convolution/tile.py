@@ -8,6 +8,7 @@ channels in one fixed order, whatever the tile.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from minigrad.compile.native.types import I64, PTR, Type
 from minigrad.compile.native.writer import Module, Value, Writer
 
 #: A loop's body holds about so many products of vectors.
-_BODY = 112
+_BODY = 56
 
 #: Adds to sums, from addresses in the input and in the packed kernel.
 _Add = Callable[[Value, Value, "list[Value]"], "list[Value]"]
@@ -68,11 +69,20 @@ class Gather(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A tile: places along height and width, and channels."""
+    """A tile of results.
+
+    Attributes:
+        tall: places along height.
+        wide: places along width.
+        channels: how many of a block.
+        column: the first place along width, if some taps of the tile are to be left out because
+            they see only padding; else None.
+    """
 
     tall: int
     wide: int
     channels: int
+    column: int | None = None
 
 
 def tile_function(
@@ -97,6 +107,7 @@ class _Tile:
         self.g = g
         self.epilogue = epilogue
         self.each = each
+        self.tile = tile
         _, height, width = g.axes
         self.places = [(i, j) for i in range(tile.tall) for j in range(tile.wide)]
         #: Where each place lies in the input, from the first on.
@@ -120,12 +131,15 @@ class _Tile:
         line = g.depth * g.blocks.width
 
         def channels(a: Value, b: Value, sums: list[Value]) -> list[Value]:
-            return self._steps(a, b, g.depth, sums)
+            return self._steps(a, b, g.depth, sums, self.offsets)
 
         def across(a: Value, b: Value, sums: list[Value]) -> list[Value]:
-            if not self.each and width.dilation * width.unit == g.depth:
+            beside = width.dilation * width.unit == g.depth
+            if self.tile.column is not None:
+                return self._seen(a, b, sums, beside)
+            if not self.each and beside:
                 # The channels of neighbouring taps lie side by side.
-                return self._steps(a, b, width.taps * g.depth, sums)
+                return self._steps(a, b, width.taps * g.depth, sums, self.offsets)
             given = (bounds[4], bounds[5]) if self.each else None
             return self._taps(width, given, line, a, b, sums, channels)
 
@@ -158,24 +172,67 @@ class _Tile:
             loop.next = tuple(add(to_a, to_b, list(loop.values)))
         return list(loop.results)
 
-    def _steps(self, a: Value, b: Value, length: int, sums: list[Value]) -> list[Value]:
+    def _seen(self, a: Value, b: Value, sums: list[Value], beside: bool) -> list[Value]:
+        """Add what the taps along width see, each to the places that see no padding with it."""
+        g, w, many = self.g, self.w, len(self.counts)
+        width = g.axes[2]
+        made = list(sums)
+        groups = [
+            (list(taps), places)
+            for places, taps in itertools.groupby(range(width.taps), self._places_that_see)
+        ]
+        if not beside:
+            groups = [([tap], places) for taps, places in groups for tap in taps]
+        for taps, places in groups:
+            to_a = w.at(a, taps[0] * width.dilation * width.unit, g.type)
+            to_b = w.at(b, taps[0] * g.depth * g.blocks.width, g.type)
+            chosen = [n * many + k for n in places for k in range(many)]
+            some = self._steps(
+                *(to_a, to_b, len(taps) * g.depth, [made[i] for i in chosen]),
+                [self.offsets[n] for n in places],
+                body=_BODY // 2,
+            )
+            for i, value in zip(chosen, some, strict=True):
+                made[i] = value
+        return made
+
+    def _places_that_see(self, tap: int) -> list[int]:
+        """Which places of the tile see no padding with a tap along width."""
+        width, first = self.g.axes[2], self.tile.column
+        assert first is not None
+        return [n for n, (_, j) in enumerate(self.places) if width.sees(first + j, tap)]
+
+    def _steps(
+        self,
+        a: Value,
+        b: Value,
+        length: int,
+        sums: list[Value],
+        offsets: list[int],
+        body: int = _BODY,
+    ) -> list[Value]:
         """Add `length` products to each sum."""
         w, t, width = self.w, self.g.type, self.g.blocks.width
-        size = max(len(sums), 1)
-        if length * size <= 2 * _BODY and length <= self.apart:
-            return self._some(a, b, length, sums)
-        unroll = max(min(_BODY // size, 8, self.apart), 1)
+        if not sums:
+            return sums
+        size = len(sums)
+        if length * size <= 2 * body and length <= self.apart:
+            return self._some(a, b, length, sums, offsets)
+        unroll = max(min(body // size, 8, self.apart), 1)
         looped = length - length % unroll
         with w.loop(0, looped, unroll, carried=sums) as loop:
             to_a, to_b = w.at(a, loop.index, t), w.at(b, times(w, loop.index, width), t)
-            loop.next = tuple(self._some(to_a, to_b, unroll, list(loop.values)))
+            loop.next = tuple(self._some(to_a, to_b, unroll, list(loop.values), offsets))
         made = list(loop.results)
         rest = length - looped
         if rest:
-            made = self._some(w.at(a, looped, t), w.at(b, looped * width, t), rest, made)
+            to_a, to_b = w.at(a, looped, t), w.at(b, looped * width, t)
+            made = self._some(to_a, to_b, rest, made, offsets)
         return made
 
-    def _some(self, a: Value, b: Value, length: int, sums: list[Value]) -> list[Value]:
+    def _some(
+        self, a: Value, b: Value, length: int, sums: list[Value], offsets: list[int]
+    ) -> list[Value]:
         w, g = self.w, self.g
         t, lanes = g.type, g.blocks.lanes
         made = list(sums)
@@ -184,7 +241,7 @@ class _Tile:
                 w.load(w.at(b, k * g.blocks.width + i * lanes, t), t.of(lanes))
                 for i in range(len(self.counts))
             ]
-            for n, offset in enumerate(self.offsets):
+            for n, offset in enumerate(offsets):
                 x = w.splat(w.load(w.at(a, offset + k, t), t), lanes)
                 for i, y in enumerate(row):
                     place = n * len(row) + i
