@@ -156,7 +156,7 @@ def choose_source(op_seed: int | None) -> Generator | Key:
         return choose_key(None, op_seed)[0]
     if graph.traced is None:
         return Generator(op_seed)
-    observe(_PROCESS, "the seed", _starts)
+    observe(_PROCESS, "the seed", _starts, counts=True)
     with changed(graph=None):
         return Generator() if op_seed is None else choose_key(None, op_seed)[0]
 

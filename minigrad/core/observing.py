@@ -44,10 +44,11 @@ class Observed:
     Attributes:
         what: how messages call it.
         context: a context variable that also decides it, or None.
+        counts: whether it is a count of changes, which never returns to what it was.
         value: what was read.
     """
 
-    __slots__ = ("_owner", "_read", "context", "value", "what")
+    __slots__ = ("_owner", "_read", "context", "counts", "value", "what")
 
     def __init__(
         self,
@@ -55,11 +56,14 @@ class Observed:
         what: str,
         read: Callable[[Any], Any],
         context: ContextVar[Any] | None,
+        *,
+        counts: bool,
     ) -> None:
         self._owner = weakref.ref(owner)
         self._read = read
         self.what = f"{what} of {getattr(owner, 'name', None) or type(owner).__name__}"
         self.context = context
+        self.counts = counts
         self.value: Any = None
 
     def settle(self) -> None:
@@ -80,7 +84,12 @@ class Observed:
 
 
 def observe(
-    owner: Any, what: str, read: Callable[[Any], Any], context: ContextVar[Any] | None = None
+    owner: Any,
+    what: str,
+    read: Callable[[Any], Any],
+    context: ContextVar[Any] | None = None,
+    *,
+    counts: bool = False,
 ) -> None:
     """Note that traced code reads something of an object; otherwise do nothing.
 
@@ -89,6 +98,7 @@ def observe(
         what: how messages call it, beside the owner's name.
         read: from the owner to what is read.
         context: a context variable that also decides what is read.
+        counts: whether it is a count of changes, which never returns to what it was.
     """
     graph = STATE.get().graph
     if graph is None or graph.traced is None:
@@ -96,4 +106,4 @@ def observe(
     seen = graph.traced.observed
     key = (id(owner), what)
     if key not in seen:
-        seen[key] = Observed(owner, what, read, context)
+        seen[key] = Observed(owner, what, read, context, counts=counts)

@@ -172,7 +172,7 @@ class TracedGraph(Graph):
     def leaked(self, what: object) -> str:
         """The message for using one of its tensors when the trace is over."""
         return (
-            f"{what!r} belongs to a trace of {self.label}, which is over, and has no value now. "
+            f"{what} belongs to a trace of {self.label}, which is over, and has no value now. "
             "Return it from the function and use the result; keep it in no attribute or list"
         )
 
@@ -192,6 +192,5 @@ class TracedGraph(Graph):
         """
         current = STATE.get().graph
         if not self.is_open or current is None or not current.lies_in(self):
-            given = next((t for t in inputs if t is not None and t.graph is self), None)
-            raise GraphError(f"{primitive.name}: {self.leaked(given or 'one of its operands')}")
+            raise GraphError(f"{primitive.name}: {self.leaked('one of its operands')}")
         return super().add_operation(primitive, inputs, attrs, specs, name, control)

@@ -17,17 +17,16 @@ from minigrad.core.observing import Observed
 from minigrad.core.tensor import ConcreteTensor
 from minigrad.errors import ArgumentError, ArgumentTypeError, GraphError
 from minigrad.functions.history import FunctionStats, History, explain
+from minigrad.functions.input_signature import InputSignature
 from minigrad.functions.signature import (
     Call,
     Key,
     ObjectLeaf,
     Parameters,
-    as_specs,
     covers,
     is_tensor,
     relaxed,
     show_leaf,
-    wanted_leaves,
 )
 from minigrad.functions.trace import Fast, Trace
 from minigrad.nest import map_structure
@@ -78,7 +77,7 @@ class Function(Generic[P, R]):
             "executor": executor,
             "check_numerics": check_numerics,
         }
-        self._specs = None if input_signature is None else as_specs(input_signature)
+        self._wanted = None if input_signature is None else InputSignature(input_signature)
         self._relaxes = reduce_retracing
         self._max_traces = max_traces
         self._executor = Executor(executor, check_numerics=check_numerics)
@@ -121,9 +120,9 @@ class Function(Generic[P, R]):
 
     def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         bound = self._parameters.bind(args, kwargs)
-        if self._specs is None:
+        if self._wanted is None:
             return Call(bound)
-        return Call(bound, wanted_leaves(self._specs, *bound, self._label))
+        return Call(*self._wanted.fit(*bound, self._label))
 
     def _inline(self, graph: Graph | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the Python function as part of what goes on: a graph, a recomputation."""
@@ -209,7 +208,14 @@ class Function(Generic[P, R]):
     def _store(self, trace: Trace) -> None:
         """Keep a trace, and drop the least recently used ones beyond the limit."""
         key = trace.key
-        self._traces.setdefault(key, []).append(trace)
+        kept = []
+        for old in self._traces.get(key, ()):
+            changed = old.changed()
+            if changed is not None and changed.counts:
+                self._history.calls_before += old.calls  # It will serve no call any more.
+            else:
+                kept.append(old)
+        self._traces[key] = [*kept, trace]
         self._traces.move_to_end(key)
         me = weakref.ref(self)
 

@@ -89,7 +89,7 @@ def explain(
     def differing(other: Key) -> list[int]:
         return [i for i, leaf in enumerate(key.leaves) if leaf != other.leaves[i]]
 
-    nearest = min(alike, key=lambda other: len(differing(other)))
+    nearest = min(reversed(alike), key=lambda other: len(differing(other)))
     place = differing(nearest)[0]
     new, old = key.leaves[place], nearest.leaves[place]
     reason = f"argument {names[place]!r} is {show_leaf(new)}, not {show_leaf(old)} as before"

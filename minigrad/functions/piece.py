@@ -213,39 +213,42 @@ class Taped:
         #: For each kept tensor where it comes from: an input, a variable's value at the start of
         #: the run, or what the run computes.
         self._origins = [_origin(piece, t) for t in self.saved]
-        self._hidden = [
-            t for t, origin in zip(self.saved, self._origins, strict=True) if origin is None
-        ]
-        self._run = piece.running(self._hidden)
-        self._outputs = (*piece.outputs, *self._hidden)
-        more = (False,) * len(self._hidden)
-        self._backs[needs, (*floating, *more)] = first
+        fetched = [t for t, origin in zip(self.saved, self._origins, strict=True) if origin is None]
+        # Gradients that arrive at a read are the variable's, and do not come back here.
+        self._reads = [t for t in fetched if t.op.type == "VariableV2"]
+        hidden = [t for t in fetched if t.op.type != "VariableV2"]
+        #: What the record makes: the outputs, and whatever else gradients may arrive at.
+        self._outputs = (*piece.outputs, *hidden)
+        self._run = piece.running((*hidden, *self._reads))
+        self._variables = [o for o in self._origins if isinstance(o, Variable)]
+        self._backs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Back] = {}
+        self._backs[needs, (*floating, *[False] * len(hidden))] = first
 
     def call(self, tensors: Sequence[ConcreteTensor], state: State) -> list[ConcreteTensor]:
         """Run, and write it down on the tapes."""
         piece = self.piece
         started: dict[int, Array] = {}
-        variables = [o for o in self._origins if isinstance(o, Variable)]
 
         def finish(values: list[Array], transaction: Transaction) -> list[Array]:
-            for v in variables:
+            for v in self._variables:
                 started[v._key] = transaction.start(v.cell)
             return values
 
         values = self._run([t._value for t in tensors], finish)
         made = [ConcreteTensor(value) for value in values]
-        hidden = iter(made[len(piece.outputs) :])
+        count = len(self._outputs)
+        for read, tensor in zip(self._reads, made[count:], strict=True):
+            _known_as(tensor, read.op.attrs["variable"])
+        computed = dict(zip((*self._outputs, *self._reads), made, strict=True))
         saved: list[ConcreteTensor] = []
         for t, origin in zip(self.saved, self._origins, strict=True):
             if isinstance(origin, int):
                 saved.append(tensors[origin])
-            elif origin is not None:
-                saved.append(_known_as(ConcreteTensor(started[origin._key]), origin))
+            elif origin is None:
+                saved.append(computed[t])
             else:
-                kept = next(hidden)
-                if t.op.type == "VariableV2":
-                    _known_as(kept, t.op.attrs["variable"])
-                saved.append(kept)
+                saved.append(_known_as(ConcreteTensor(started[origin._key]), origin))
+        del made[count:]
 
         def back(upstream: Sequence[Gradient | None], needs: tuple[bool, ...]) -> list[Any]:
             return self.back(saved, upstream, needs)

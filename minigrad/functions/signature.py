@@ -17,10 +17,10 @@ from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.state import StateOwner
 from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
-from minigrad.dtypes import DType, as_dtype, from_numpy
-from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
-from minigrad.nest import children, flatten, is_nest, unflatten
-from minigrad.shapes import Shape, Spec, as_shape, compatible, show
+from minigrad.dtypes import DType, from_numpy
+from minigrad.errors import DTypeError, ShapeError
+from minigrad.nest import children, is_nest, unflatten
+from minigrad.shapes import Shape, Spec, compatible, show
 
 #: Types whose values are compared; objects of all others are told apart by identity.
 _BY_VALUE = (
@@ -277,32 +277,6 @@ class Parameters:
                 yield name
 
 
-def as_specs(signature: Any) -> list[Spec]:
-    """The specs of an `input_signature`, a leaf each.
-
-    Raises:
-        ArgumentTypeError: one is no `Spec`.
-    """
-    if not isinstance(signature, list | tuple) or isinstance(signature, Spec):
-        raise ArgumentTypeError(
-            "input_signature is a list with an entry for each argument, such as "
-            f"[mg.Spec((None, 3), mg.float32)]; got {signature!r}"
-        )
-    found: list[Spec] = []
-    stack = list(reversed(signature))
-    while stack:
-        item = stack.pop()
-        if isinstance(item, Spec):
-            found.append(Spec(as_shape(item.shape), as_dtype(item.dtype)))
-        elif is_nest(item):
-            stack.extend(reversed(children(item)))
-        else:
-            raise ArgumentTypeError(
-                f"input_signature holds a mg.Spec(shape, dtype) for each tensor, got {item!r}"
-            )
-    return found
-
-
 def relaxed(leaves: Sequence[Any], others: Sequence[Any]) -> tuple[Any, ...] | None:
     """Leaves that cover both sequences, with unknown dimensions where shapes differ, or None.
 
@@ -329,27 +303,6 @@ def covers(leaves: Sequence[Any], others: Sequence[Any]) -> bool:
     """Whether a trace for `leaves` serves calls of `others`."""
     made = relaxed(leaves, others)
     return made is not None and made == tuple(leaves)
-
-
-def wanted_leaves(
-    specs: Sequence[Spec], args: tuple[Any, ...], kwargs: Any, label: str
-) -> list[Spec | None]:
-    """For each leaf of a call the spec that an `input_signature` has for it.
-
-    The instance that a method is called on has none.
-
-    Raises:
-        ArgumentError: there are not as many leaves as specs.
-    """
-    count = len(flatten((args, kwargs)))
-    if count == len(specs) + 1 and args and not is_tensor(args[0]) and not is_nest(args[0]):
-        return [None, *specs]
-    if count != len(specs):
-        raise ArgumentError(
-            f"{label}: input_signature describes {len(specs)} tensors, the call has {count} "
-            "arguments; each argument must have its entry"
-        )
-    return list(specs)
 
 
 def is_tensor(item: Any) -> bool:

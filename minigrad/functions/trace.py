@@ -210,7 +210,7 @@ def _check(x: Any, leaves: Iterator[Any], depth: int) -> Any:
         return None if None in checks else NestCheck(kind, keys, checks)
     if is_nest(x):
         return None
-    leaf = next(leaves)
+    leaf = next(leaves, None)
     if isinstance(leaf, TensorLeaf):
         array = x._value if kind is ConcreteTensor else x
         if type(array) is not np.ndarray or array.dtype is not leaf.dtype.dtype:

@@ -154,7 +154,7 @@ class Module(Tree):
     def _enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the body in the graph it belongs to, in its own name scope."""
         call = CALL.get()
-        observe(self, "an attribute", _attributes)
+        observe(self, "an attribute", _attributes, counts=True)
         graph: Graph | None = (
             graph_of_arguments(args, kwargs)
             or graph_of(self._training if call.training is None else call.training)
