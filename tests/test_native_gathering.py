@@ -10,6 +10,7 @@ from test_native_placing import program_of
 pytest.importorskip("llvmlite")
 
 import minigrad as mg
+import minigrad.nn
 from minigrad.compile.interpret import interpret
 from minigrad.compile.kernels import Repeat
 from minigrad.compile.native.code import NativeCode
@@ -102,6 +103,23 @@ TABLE = np.arange(60.0).reshape(5, 4, 3)
         (lambda x, i: mg.gather_nd(x, i), (TABLE, np.array([[4, 3], [0, 1]]))),
         (lambda i, v: mg.scatter(i, v, (4, 2)), (np.array([[3], [0], [3]]), np.ones((3, 2)))),
         (lambda x, i: mg.index_add(x, (slice(None), i), 2.0), (TABLE, np.array([0, 3, 0]))),
+        (
+            lambda x, i: mg.take_along_axis(x, i, axis=1),
+            (TABLE, np.array([[[0, -1, 2]], [[1, 1, 0]], [[3, 3, 3]], [[0, 2, 1]], [[-4, 0, 1]]])),
+        ),
+        (
+            lambda x, i: mg.take_along_axis(x, i, axis=0),
+            (np.arange(10000.0).reshape(5000, 2), np.array([[4999, -5000]])),
+        ),
+        (
+            lambda x, i: mg.take_along_axis(x, i, axis=-1),
+            (TABLE[:, :, 0], np.array([[0, 0, 2], [1, -1, 3]] + [[2, 2, 2]] * 3)),
+        ),
+        (lambda x: mg.repeat(x, [2, 0, 1, 3], axis=1), (TABLE,)),
+        (lambda x: mg.pad(x, [(1, 2), (0, 0), (7, 5)], mode="reflect"), (TABLE,)),
+        (lambda x: mg.pad(x, [(30, 0), (0, 3), (0, 0)], mode="wrap"), (TABLE,)),
+        (lambda x: mg.nn.resize(x, (7, 3), method="bilinear"), (TABLE.reshape(1, 5, 4, 3),)),
+        (lambda x: mg.nn.resize(x, (7, 3), method="nearest"), (TABLE.reshape(1, 5, 4, 3),)),
     ],
 )
 def test_what_picks_and_adds(build, arrays):

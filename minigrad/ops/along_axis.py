@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,23 @@ def _(b: Any, x: Any, indices: Any, *, axis: int) -> Any:
     at = normalize_axis(axis, x.rank)
     chosen = _chosen(b, indices, x, at)
     if chosen is None:
-        return NotImplemented
+        if not x.size or not indices.size:
+            return NotImplemented
+        return b.gather(b.reshape(x, (x.size,)), _numbers(b, indices, x.shape, at), 0)
     picked = b.map("Select", chosen, x, b.constant(0, x.dtype))
     return b.reduce("any" if x.dtype == bool else "sum", picked, [at], keepdims=True)
+
+
+def _numbers(b: Any, indices: Any, shape: tuple[int, ...], axis: int) -> Any:
+    """In a plan, of what indices along an axis point to, the places among all elements."""
+    strides = b.strides(shape)
+    numbers = b.map("Mul", checked_index(b, indices, shape[axis], wraps=True), strides[axis])
+    for i, n in enumerate(shape):
+        if i != axis and n != 1:
+            line = np.arange(n) * strides[i]
+            line = line.reshape((-1,) + (1,) * (len(shape) - 1 - i))
+            numbers = b.map("Add", numbers, b.constant(line))
+    return numbers
 
 
 def _chosen(b: Any, indices: Any, like: Any, axis: int) -> Any:
@@ -226,11 +241,16 @@ def _(xp: Any, values: Array, indices: Array, like: Array, *, axis: int) -> Arra
 @add_along_axis.lowering
 def _(b: Any, values: Any, indices: Any, like: Any, *, axis: int) -> Any:
     at = normalize_axis(axis, like.rank)
-    if values.shape != (*like.shape[:at], 1, *like.shape[at + 1 :]):
-        return NotImplemented
-    chosen = _chosen(b, indices, like, at)
+    chosen = None
+    if values.shape == (*like.shape[:at], 1, *like.shape[at + 1 :]):
+        chosen = _chosen(b, indices, like, at)
     if chosen is None:
-        return NotImplemented
+        if not values.size or not indices.size:
+            return b.full(like.shape, 0, values.dtype) if not values.size else NotImplemented
+        numbers = b.broadcast(_numbers(b, indices, like.shape, at), values.shape)
+        numbers, flat = [b.reshape(v, (values.size,)) for v in (numbers, values)]
+        total = b.scatter_add(flat, numbers, 0, math.prod(like.shape))
+        return b.reshape(total, like.shape)
     return b.map("Select", chosen, values, b.constant(0, values.dtype))
 
 

@@ -28,7 +28,7 @@ _MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
 #: (before, after) for each axis; a single pair counts for every axis.
 Widths: TypeAlias = "tuple[tuple[int, int], ...]"
 
-#: Of more pieces than this a plan does not put a padded axis together.
+#: Of more pieces than this a plan does not put a padded axis together; it picks its elements.
 _MOST_RUNS = 16
 
 
@@ -212,12 +212,15 @@ def _(
     pairs = _actual(widths, None if given is None else given.constant, x.rank)
     if mode == "constant":
         return b.pad(x, pairs, value)
+    if not x.size:
+        return NotImplemented
     for axis, pair in enumerate(pairs):
         if pair != (0, 0):
             runs = _runs(_sources(x.shape[axis], pair, mode))
             if len(runs) > _MOST_RUNS:
-                return NotImplemented
-            x = b.concat([_run(b, x, axis, *run) for run in runs], axis)
+                x = b.gather(x, b.constant(_sources(x.shape[axis], pair, mode)), axis)
+            else:
+                x = b.concat([_run(b, x, axis, *run) for run in runs], axis)
     return x
 
 
@@ -348,9 +351,17 @@ def _(xp: Any, x: Any, given: Any = None, *, widths: Widths | None, mode: str) -
 
 @unpad.lowering
 def _(b: Any, x: Any, given: Any = None, *, widths: Widths | None, mode: str) -> Any:
-    if mode != "constant" or (given is not None and given.constant is None):
+    if given is not None and given.constant is None:
         return NotImplemented
     pairs = _actual(widths, None if given is None else given.constant, x.rank)
+    if mode != "constant":
+        lengths = _unpadded(x.shape, pairs)
+        if not x.size or 0 in lengths:
+            return NotImplemented
+        for axis, (pair, length) in enumerate(zip(pairs, lengths, strict=True)):
+            if pair != (0, 0) and length:
+                x = b.scatter_add(x, b.constant(_sources(length, pair, mode)), axis, length)
+        return x
     starts = [before for before, _after in pairs]
     return b.slice(x, starts, [1] * x.rank, _unpadded(x.shape, pairs))
 

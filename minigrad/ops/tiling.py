@@ -271,9 +271,13 @@ def _(xp: Any, x: Any, repeats: Any = None, *, sizes: Sizes | None, axis: int) -
 
 @repeat.lowering
 def _(b: Any, x: Any, repeats: Any = None, *, sizes: Sizes | None, axis: int) -> Any:
-    if sizes is None or len(sizes) != 1:
+    if sizes is None and repeats.constant is None:
         return NotImplemented
+    sizes = actual_sizes(sizes, None if repeats is None else repeats.constant)
     at = normalize_axis(axis, x.rank) + 1
+    if len(sizes) != 1:
+        owners = np.repeat(np.arange(len(sizes)), sizes)
+        return b.gather(x, b.constant(owners), at - 1) if x.size else NotImplemented
     wide = (*x.shape[:at], sizes[0], *x.shape[at:])
     return b.reshape(b.broadcast(b.expand(x, [at]), wide), _repeated(x.shape, axis, sizes))
 
@@ -352,9 +356,13 @@ def _(xp: Any, x: Any, like: Any, repeats: Any = None, *, sizes: Sizes | None, a
 
 @repeat_sum.lowering
 def _(b: Any, x: Any, like: Any, repeats: Any = None, *, sizes: Sizes | None, axis: int) -> Any:
-    if sizes is None or len(sizes) != 1:
+    if sizes is None and repeats.constant is None:
         return NotImplemented
+    sizes = actual_sizes(sizes, None if repeats is None else repeats.constant)
     at = normalize_axis(axis, like.rank) + 1
+    if len(sizes) != 1:
+        owners = b.constant(np.repeat(np.arange(len(sizes)), sizes))
+        return b.scatter_add(x, owners, at - 1, len(sizes)) if x.size else NotImplemented
     return b.reduce("sum", b.reshape(x, (*like.shape[:at], sizes[0], *like.shape[at:])), [at])
 
 

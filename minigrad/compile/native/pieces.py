@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
+
 from minigrad.compile.bodies import CaseForm, LoopForm
 from minigrad.compile.fuse import Group, Piece
 from minigrad.compile.native import symbols
@@ -12,7 +14,7 @@ from minigrad.compile.native.kernel import Arg, PieceCode
 from minigrad.compile.native.loops import emit_group
 from minigrad.compile.native.product_spec import ProductSpec
 from minigrad.compile.native.products import emit_product
-from minigrad.compile.native.specials import SPECIALS
+from minigrad.compile.native.specials import SPECIALS, STRIDED
 from minigrad.compile.native.types import has_type, type_of
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction, Operand
@@ -40,11 +42,17 @@ def _reads(step: Instruction) -> list[Arg]:
     """The inputs of a special kernel: those that are there and whose elements it reads."""
     assert step.primitive is not None
     unread = step.primitive.shape_only
-    return [
-        Arg(x.root, x.offset * x.dtype.itemsize)
-        for i, x in enumerate(step.inputs)
-        if x is not None and i not in unread
-    ]
+    read = [x for i, x in enumerate(step.inputs) if x is not None and i not in unread]
+    if step.name not in STRIDED:
+        read = [_laid_out(x) for x in read]
+    return [Arg(x.root, x.offset * x.dtype.itemsize) for x in read]
+
+
+def _laid_out(x: Operand) -> Operand:
+    """`x`; in place of a constant that repeats elements in memory one that does not."""
+    if x.constant is None or x.constant.flags.c_contiguous:
+        return x
+    return Operand(x.shape, x.dtype, constant=np.ascontiguousarray(x.constant), label=x.label)
 
 
 def _product(module: Module, step: Instruction) -> PieceCode | None:

@@ -35,7 +35,7 @@ def pooled(
         b: adds instructions to the plan.
         primitive: what computes the same.
         name: the kernel's.
-        operands: floating ones, in the data format.
+        operands: in the data format.
         over: the shape of what is pooled.
         window: its sizes.
         geometry: how windows lie.
@@ -43,7 +43,8 @@ def pooled(
         attrs: the primitive's other attributes.
     """
     places: Shape = over if back else pooled_shape(over, window, geometry)
-    if operands[0].dtype.kind != "f" or not all(x.size for x in operands):
+    kinds = "fiu" if name == "max_pool" else "f"
+    if operands[0].dtype.kind not in kinds or not all(x.size for x in operands):
         return NotImplemented
     shape = last_shape(places, geometry)  # type: ignore[arg-type]
     plain = plain_attributes(pool_windows(geometry.split(over)[1], window, geometry))

@@ -161,6 +161,38 @@ def _(
     return narrowed(one * (1 - shares) + other * shares, array_dtype(x))
 
 
+@resize_axis.lowering
+def _(
+    b: Any,
+    x: Any,
+    length: Any = None,
+    *,
+    sizes: Sizes | None,
+    scale: float | None,
+    axis: int,
+    method: str,
+    align_corners: bool,
+) -> Any:
+    place = normalize_axis(axis, x.rank)
+    if not x.size or (length is not None and length.constant is None):
+        return NotImplemented
+    if scale is not None:
+        new = resized_length(x.shape[place], scale)
+    else:
+        given = None if length is None else length.constant
+        new = _checked_length(actual_sizes(sizes, given, "length")) or 0
+    if not new:
+        return NotImplemented
+    left, right, share = _places(x.shape[place], new, method, align_corners)
+    one = b.gather(x, b.constant(left), place)
+    if method == "nearest":
+        return one
+    other = b.gather(x, b.constant(right), place)
+    shares = share.astype(x.dtype).reshape((-1,) + (1,) * (x.rank - place - 1))
+    kept, taken = b.constant(1 - shares), b.constant(shares)
+    return b.map("Add", b.map("Mul", one, kept), b.map("Mul", other, taken))
+
+
 @resize_axis.shape
 def _(
     x: Spec,
@@ -296,6 +328,21 @@ def _(xp: Any, g: Array, like: Array, *, axis: int, method: str, align_corners: 
     matrix = matrix + (right[:, None] == cells) * share[:, None]
     last = xp.moveaxis(v, place, -1) @ xp.asarray(matrix, dtype=v.dtype)
     return narrowed(xp.moveaxis(last, -1, place), array_dtype(g))
+
+
+@resize_axis_adjoint.lowering
+def _(b: Any, g: Any, like: Any, *, axis: int, method: str, align_corners: bool) -> Any:
+    place = normalize_axis(axis, g.rank)
+    old, new = like.shape[place], g.shape[place]
+    if not g.size:
+        return NotImplemented
+    left, right, share = _places(old, new, method, align_corners)
+    if method == "nearest":
+        return b.scatter_add(g, b.constant(left), place, old)
+    shares = share.astype(g.dtype).reshape((-1,) + (1,) * (g.rank - place - 1))
+    one = b.scatter_add(b.map("Mul", g, b.constant(1 - shares)), b.constant(left), place, old)
+    other = b.scatter_add(b.map("Mul", g, b.constant(shares)), b.constant(right), place, old)
+    return b.map("Add", one, other)
 
 
 @resize_axis_adjoint.shape
