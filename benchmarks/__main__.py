@@ -63,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         "--peers",
         metavar="torch,jax",
         type=_names(peers),
-        default=peers,
-        help=f"some of {', '.join(peers)}; by default all that can be imported",
+        default=tuple(name for name in peers if not SIDES[name].on_request),
+        help=f"some of {', '.join(peers)}; by default those that can be imported and start soon",
     )
     add(
         "--python",

@@ -17,11 +17,13 @@ class About(NamedTuple):
         package: what it imports, and what an interpreter must have.
         is_framework: whether it differentiates by itself, and so is a peer in what is measured of
             whole processes; NumPy does not.
+        on_request: whether it takes part only where it is named, because it takes so long.
     """
 
     module: str
     package: str
     is_framework: bool = True
+    on_request: bool = False
 
 
 #: By the names on the command line.
@@ -30,6 +32,7 @@ SIDES = {
     "torch": About("torch", "torch"),
     "jax": About("jax", "jax"),
     "tensorflow": About("tensorflow", "tensorflow"),
+    "pytensor": About("pytensor", "pytensor", on_request=True),
     "numpy": About("numpy_by_hand", "numpy", is_framework=False),
 }
 

@@ -77,7 +77,9 @@ class Jax(Side):
             return jax.nn.relu(y + bias)
 
         def pooled(x: Any) -> Any:
-            return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+            # Faster than `lax.reduce_window`, and more so its gradient.
+            n, height, width, channels = x.shape
+            return x.reshape(n, height // 2, 2, width // 2, 2, channels).max((2, 4))
 
         def scores(parameters: list[Any], x: Any) -> Any:
             k1, b1, k2, b2, w3, b3, w4, b4 = parameters
