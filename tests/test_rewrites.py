@@ -93,6 +93,20 @@ def softmax_of(b: Builder, x: Operand, axis: int) -> Operand:
     return b.map("RealDiv", exponential, b.reduce("sum", exponential, [axis], keepdims=True))
 
 
+def log_softmax_of(b: Builder, x: Operand, axis: int) -> Operand:
+    distance = b.map("Sub", x, b.reduce("max", x, [axis], keepdims=True))
+    total = b.reduce("sum", b.map("Exp", distance), [axis], keepdims=True)
+    return b.map("Sub", distance, b.map("Log", total))
+
+
+def hot(b: Builder, index: Operand, value: Operand, classes: int) -> Operand:
+    """where(index == arange(classes), value, 0), a row for each index."""
+    rows = b.reshape(index, (index.size, 1))
+    equal = b.map("Equal", rows, b.iota((1, classes), 1, index.dtype))
+    value = b.broadcast(value, (index.size, classes))
+    return b.map("Select", equal, value, b.constant(0, value.dtype))
+
+
 BOTH = pairs(SPECIALS)
 SMALL = np.array([1e-9, -1e-9, 1e-17, 0.5, 2.0, 0.0, np.inf, np.nan])
 
@@ -345,6 +359,13 @@ EXAMPLES = [
         None,
     ),
     Example(
+        "exp of log of softmax",
+        lambda b, x: b.map("Exp", log_softmax_of(b, x, 1)),
+        (MATRICES[0],),
+        ["max", "Sub", "Exp", "sum", "RealDiv"],
+        True,
+    ),
+    Example(
         "log of softmax in one step",
         lambda b, x: b.map("Log", b.op("Softmax", x, axis=-1)),
         (MATRICES[0].astype("float16"),),
@@ -451,6 +472,27 @@ EXAMPLES = [
         # The axes do not lie side by side.
         lambda b, x: b.reduce("sum", b.reduce("sum", x, [0]), [1]),
         (MATRICES,),
+        None,
+    ),
+    # one-hot rows
+    Example(
+        "sum of a row with one number",
+        lambda b, i, v: b.reduce("sum", hot(b, i, b.reshape(v, (12, 1)), 12), [1]),
+        (np.arange(12) * 3 - 9, SPECIALS + 0.0),
+        ["GreaterEqual", "Less", "LogicalAnd", "Select"],
+    ),
+    Example(
+        "sum of a row with one number",
+        # Not one number a row.
+        lambda b, i, v: b.reduce("sum", hot(b, i, b.reshape(v, (1, 12)), 12), [1]),
+        (np.arange(12), SPECIALS + 0.0),
+        None,
+    ),
+    Example(
+        "sum of a row with one number",
+        # The sum is over the other axis.
+        lambda b, i, v: b.reduce("sum", hot(b, i, b.reshape(v, (12, 1)), 12), [0]),
+        (np.arange(12) // 2, np.arange(12.0)),
         None,
     ),
     # copies
@@ -605,6 +647,21 @@ def test_what_differs_stays_apart(one, other):
     assert "common subexpressions" not in after.notes
     for a, b in zip(run(built(build, SPECIALS), SPECIALS), run(after, SPECIALS), strict=True):
         same_bits(a, b)
+
+
+def test_equal_constants_are_one_constant():
+    table = np.arange(12.0)
+
+    def build(b, x):
+        small = (b.map("Mul", x, 0.5), b.map("Mul", x, 0.5))
+        tables = (b.map("Add", x, b.constant(table)), b.map("Add", x, b.constant(table.copy())))
+        alike = b.map("Mul", x, b.constant(np.full(12, 0.5)))
+        ones = b.map("Mul", x, b.constant(np.ones(12)))
+        return (*small, *tables, alike, ones)
+
+    program = rewrite(built(build, SPECIALS))
+    assert names(program) == ["Mul", "Add", "Mul"]
+    assert program.notes["times one"] == 1
 
 
 def test_nan_constants_are_one_constant():

@@ -11,15 +11,12 @@ import numpy as np
 from minigrad.compile import views
 from minigrad.compile.builder import FOLDED_ELEMENTS, Builder, NotPlanned
 from minigrad.compile.kernels import pure_kernel
-from minigrad.compile.program import Instruction, Kind, Operand, Program
+from minigrad.compile.program import Instruction, Kind, Operand, Program, Sizes
 from minigrad.compile.rewrite.rule import Rule
 from minigrad.compile.rewrite.seeing import seen_in
 from minigrad.core.primitive import Primitive
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
-
-#: Constants with more bytes than this are told apart by identity, not by their bytes.
-_COMPARED_BYTES = 128
 
 
 class Rewriter(Builder):
@@ -44,6 +41,8 @@ class Rewriter(Builder):
         self._instead: dict[Operand, Operand] = {}
         self._seen: dict[Any, Instruction] = {}
         self._uses: Counter[Operand] = Counter()
+        #: The constants of more than one element, each only once.
+        self._known_constants: set[Operand] = set()
 
     def run(self) -> None:
         """Rewrite the program, in place."""
@@ -63,6 +62,8 @@ class Rewriter(Builder):
 
     def now(self, x: Operand) -> Operand:
         """What stands for an operand, after what has been rewritten."""
+        if x.constant is not None:
+            return self._constant(x)
         view = x.view
         if view is None:
             return self._instead.get(x, x)
@@ -75,9 +76,47 @@ class Rewriter(Builder):
             assert made is not None  # A copy is contiguous.
         return made
 
+    def _constant(self, x: Operand) -> Operand:
+        """The same constant: one for all that are equal, and small if its elements are alike."""
+        constant = x.constant
+        assert constant is not None
+        if constant.size <= 1 or constant.dtype.kind == "O" or x in self._known_constants:
+            return x
+        once = constant[tuple([slice(None, None if s else 1) for s in constant.strides])]
+        if once.size > FOLDED_ELEMENTS:
+            return x
+        whole = once.tobytes()
+        first = whole[: constant.itemsize]
+        if whole == first * once.size:
+            once, whole = once[(slice(0, 1),) * once.ndim], first
+        key = (x.dtype, x.shape, once.shape, whole)
+        found = self._constants.get(key)
+        if found is None:
+            found = Operand(
+                x.shape, x.dtype, constant=np.broadcast_to(once, x.shape), label=x.label
+            )
+            self._constants[key] = found
+            self._known_constants.add(found)
+        return found
+
     def is_read_once(self, x: Operand) -> bool:
         """Whether one instruction at most reads what `x` is a view of, and no result is it."""
         return self._uses[x.root] <= 1
+
+    def make(
+        self,
+        kind: Kind,
+        name: str,
+        inputs: Sequence[Operand | None],
+        shape: Sizes,
+        dtype: np.dtype[Any],
+        like: Instruction | None = None,
+    ) -> Operand:
+        """The output of a new step, which has the primitive and attributes of another, if any."""
+        out = Operand(shape, dtype, label=name)
+        attrs, primitive = ({}, None) if like is None else (like.attrs, like.primitive)
+        self._add(kind, name, inputs, [out], attrs, primitive)
+        return self.now(out)
 
     def like(self, step: Instruction, inputs: Sequence[Operand | None]) -> Operand:
         """The output of a step that is the same but for its inputs."""
@@ -103,11 +142,10 @@ class Rewriter(Builder):
 
     def _process(self, step: Instruction) -> None:
         """Put a step, or something better, at the end of the program."""
-        if self._instead:
-            for x in step.inputs:
-                if x is not None and x.root in self._instead:
-                    step.inputs = tuple([y if y is None else self.now(y) for y in step.inputs])
-                    break
+        for x in step.inputs:
+            if x is not None and (x.root in self._instead or x.constant is not None):
+                step.inputs = tuple([y if y is None else self.now(y) for y in step.inputs])
+                break
         if not step.pure:
             self.program.instructions.append(step)
             return
@@ -126,6 +164,7 @@ class Rewriter(Builder):
         if before is step:
             self.program.instructions.append(step)
             return
+        self._forget(step)
         self.fired["common subexpressions"] += 1
         for x, y in zip(step.outputs, before.outputs, strict=True):
             self._put(x, y)
@@ -145,8 +184,13 @@ class Rewriter(Builder):
         made = views.broadcast(self.now(made), out.shape)
         assert made.dtype == out.dtype, (r.name, step)
         self.fired[r.name] += 1
+        self._forget(step)
         self._put(out, made)
         return True
+
+    def _forget(self, step: Instruction) -> None:
+        """A step reads its inputs no longer."""
+        self._uses.subtract([x.root for x in step.inputs if x is not None])
 
     def _put(self, x: Operand, instead: Operand) -> None:
         self._instead[x] = instead
@@ -193,13 +237,8 @@ def _key_of(x: Operand | None) -> Any:
         return None
     constant = x.constant
     if constant is not None:
-        if constant.dtype.kind == "O":
-            return x
-        if constant.nbytes <= _COMPARED_BYTES:
-            return (x.dtype, x.shape, constant.tobytes())
-        if not any(constant.strides):
-            return (x.dtype, x.shape, constant[(0,) * constant.ndim].tobytes(), "uniform")
-        return x
+        # Larger ones are all different; see `Rewriter.now`.
+        return (x.dtype, x.shape, constant.tobytes()) if constant.size <= 1 else x
     view = x.view
     return x if view is None else (view, x.shape)
 

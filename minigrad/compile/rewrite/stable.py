@@ -42,6 +42,27 @@ def log_of_softmax_in_one_step(b: Rewriter, step: Instruction) -> Operand | None
     return b.op("LogSoftmax", *before.inputs, **before.attrs)  # type: ignore[no-any-return]
 
 
+@rule("Exp")
+def exp_of_log_of_softmax(b: Rewriter, step: Instruction) -> Operand | None:
+    """exp(d - log(sum(exp(d)))) is exp(d) / sum(exp(d)), where d is x - max(x).
+
+    Differs in the last places, by being closer. Gradients of a log-softmax have it, and exp(d) is
+    there already.
+    """
+    outer = made_by(step.inputs[0], "Sub")
+    if outer is None or not is_float(step.output):
+        return None
+    distance, log = outer.inputs
+    before = made_by(log, "Log")
+    if before is None or distance is None or not _is_below_the_maximum(distance):
+        return None
+    (total,) = before.inputs
+    exponential = None if total is None else made_by(_reduced(total, "sum"), "Exp")
+    if exponential is None or exponential.inputs[0] is not distance:
+        return None
+    return b.map("RealDiv", exponential.output, total)
+
+
 @rule("Log")
 def log_of_sigmoid(b: Rewriter, step: Instruction) -> Operand | None:
     """log(sigmoid(x)) is -softplus(-x).

@@ -13,6 +13,7 @@ from minigrad.compile.rewrite import (  # isort: skip
     choices,
     stable,
     reductions,
+    one_hot,
     copies,
     matrices,
 )
@@ -21,7 +22,18 @@ from minigrad.compile.rewrite.dead import drop_dead
 from minigrad.compile.rewrite.rewriter import Rewriter
 from minigrad.compile.rewrite.rule import RULES, Rule
 
-_MODULES = (folding, arithmetic, powers, casts, choices, stable, reductions, copies, matrices)
+_MODULES = (
+    folding,
+    arithmetic,
+    powers,
+    casts,
+    choices,
+    stable,
+    reductions,
+    one_hot,
+    copies,
+    matrices,
+)
 
 
 def rewrite(program: Program, rules: Sequence[Rule] = RULES) -> Program:
