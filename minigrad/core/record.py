@@ -112,6 +112,7 @@ class CallRecord(Record):
         in_keys: tuple[int, ...],
         ins: tuple[Spec, ...],
         outputs: Sequence[ConcreteTensor],
+        outs: tuple[Spec, ...],
         back: Callable[[Sequence[Any], tuple[bool, ...]], list[Any]],
     ) -> None:
         self.primitive = primitive
@@ -119,7 +120,7 @@ class CallRecord(Record):
         self.in_keys = in_keys
         self.ins = ins
         self.out_keys = tuple([t._key or key_of(t) for t in outputs])
-        self.outs = tuple([t._spec or t.spec for t in outputs])
+        self.outs = outs
         self.pull = back
 
 

@@ -97,10 +97,14 @@ class Function(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the trace for these arguments, made now if there is none."""
         last = self._last
-        if last is not None and not kwargs and STATE.get() is EAGER_STATE:
-            arrays = last.match(args)
-            if arrays is not None:
-                return last.trace.run(arrays)  # type: ignore[no-any-return]
+        if last is not None and not kwargs:
+            state = STATE.get()
+            if state is EAGER_STATE:
+                arrays = last.match(args)
+                if arrays is not None:
+                    return last.trace.run(arrays)  # type: ignore[no-any-return]
+            elif state.graph is None and state.log is None and last.match(args) is not None:
+                return last.trace.record(last.tensors(args))  # type: ignore[no-any-return]
         return self._call(args, kwargs)  # type: ignore[no-any-return]
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -111,12 +115,10 @@ class Function(Generic[P, R]):
         if graph is not None or state.log is not None:
             return self._inline(graph, args, kwargs)
         trace = self._trace_of(call, stacklevel=3)
-        if not state.tapes:
-            self._last = None if kwargs else Fast.of(trace, args)
-            return trace.run(
-                [t._value if isinstance(t, ConcreteTensor) else t for t in call.tensors]
-            )
-        return trace.record(call.tensors)
+        self._last = None if kwargs else Fast.of(trace, args)
+        if state.tapes:
+            return trace.record(call.tensors)
+        return trace.run([t._value if isinstance(t, ConcreteTensor) else t for t in call.tensors])
 
     def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         bound = self._parameters.bind(args, kwargs)
@@ -445,13 +447,13 @@ def function(python_function: Any = None, /, **options: Any) -> Any:
     ...     print("traced")
     ...     with mg.GradientTape() as tape:
     ...         loss = (w * x - 6.0) ** 2
-    ...     w.assign_sub(0.1 * tape.gradient(loss, w))
+    ...     w.assign_sub(0.25 * tape.gradient(loss, w))
     ...     return loss
     >>> float(step(mg.asarray(1.0))), float(w)
     traced
-    (16.0, 2.799999952316284)
+    (16.0, 4.0)
     >>> float(step(mg.asarray(1.0)))
-    10.239999771118164
+    4.0
     """
     if python_function is None:
         return lambda f: Function(f, **options)

@@ -77,17 +77,17 @@ class Outputs:
         if not is_nest(result):
             (maker,) = makers
             return (lambda values: values[0]) if maker == 0 else maker
-        flat = makers == list(range(len(makers))) and not any(map(is_nest, children(result)))
-        if flat and type(result) is tuple:
-            return tuple
-        if flat and type(result) is list:
-            return list
-        if flat and type(result) is dict:
+        kind = type(result)
+        flat = not any(map(is_nest, children(result)))
+        if flat and kind in (tuple, list) and makers == list(range(len(makers))):
+            return kind
+
+        def leaves(values: list[ConcreteTensor]) -> list[Any]:
+            return [values[m] if type(m) is int else m(values) for m in makers]
+
+        if flat and kind in (tuple, list):
+            return lambda values: kind(leaves(values))
+        if flat and kind is dict:
             keys = list(result)
-            return lambda values: dict(zip(keys, values, strict=True))
-
-        def pack(values: list[ConcreteTensor]) -> Any:
-            leaves = [values[m] if isinstance(m, int) else m(values) for m in makers]
-            return unflatten(result, leaves)
-
-        return pack
+            return lambda values: dict(zip(keys, leaves(values), strict=True))
+        return lambda values: unflatten(result, leaves(values))

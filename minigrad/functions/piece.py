@@ -8,6 +8,7 @@ walked back through.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -53,6 +54,16 @@ CALL: Primitive[..., Any] = Primitive(
 def eager_slot(cell: Cell) -> Slot:
     """The place of an eager cell."""
     return Slot(cell, EAGER)
+
+
+def run(running: Running, arrays: list[Array]) -> list[Array]:
+    """The values of a plan's fetches, which may share memory with what it was given."""
+    values = running.direct(arrays, allowed)
+    return running(arrays, as_they_are) if values is None else values
+
+
+def allowed() -> None:
+    """Nothing speaks against committing a run."""
 
 
 def as_they_are(values: list[Array], transaction: Transaction) -> list[Array]:
@@ -144,7 +155,7 @@ class Piece:
             form = self._followed(tensors, state)
             if form is not None:
                 return form.call(tensors, state)
-        values = self.run([t._value for t in tensors], as_they_are)
+        values = run(self.run, [t._value for t in tensors])
         return [ConcreteTensor(value) for value in values]
 
     def _followed(self, tensors: Sequence[ConcreteTensor], state: State) -> Taped | None:
@@ -209,59 +220,70 @@ class Taped:
         floating = tuple([t.spec.dtype.is_floating for t in piece.outputs])
         first = Back(piece, piece.outputs, needs, floating, None)
         self.saved = first.reads
-        self._backs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Back] = {}
-        #: For each kept tensor where it comes from: an input, a variable's value at the start of
-        #: the run, or what the run computes.
-        self._origins = [_origin(piece, t) for t in self.saved]
-        fetched = [t for t, origin in zip(self.saved, self._origins, strict=True) if origin is None]
+        origins = [_origin(piece, t) for t in self.saved]
+        fetched = [t for t, origin in zip(self.saved, origins, strict=True) if origin is None]
         # Gradients that arrive at a read are the variable's, and do not come back here.
         self._reads = [t for t in fetched if t.op.type == "VariableV2"]
         hidden = [t for t in fetched if t.op.type != "VariableV2"]
         #: What the record makes: the outputs, and whatever else gradients may arrive at.
         self._outputs = (*piece.outputs, *hidden)
+        self._specs = tuple([t.spec for t in self._outputs])
         self._run = piece.running((*hidden, *self._reads))
-        self._variables = [o for o in self._origins if isinstance(o, Variable)]
+        self._variables = [o for o in origins if isinstance(o, Variable)]
+        self._places = self._placed(origins)
         self._backs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Back] = {}
-        self._backs[needs, (*floating, *[False] * len(hidden))] = first
+        self._backs[needs, floating] = first
+
+    def _placed(self, origins: Sequence[int | Variable | None]) -> list[int]:
+        """For each kept tensor its place among inputs, what is computed, and variables, in turn."""
+        first = len(self.piece.inputs)
+        last = first + len(self._outputs) + len(self._reads)
+        computed = dict(zip((*self._outputs, *self._reads), range(first, last), strict=True))
+        variables = iter(range(last, last + len(self._variables)))
+        return [
+            origin
+            if isinstance(origin, int)
+            else computed[t]
+            if origin is None
+            else next(variables)
+            for t, origin in zip(self.saved, origins, strict=True)
+        ]
 
     def call(self, tensors: Sequence[ConcreteTensor], state: State) -> list[ConcreteTensor]:
         """Run, and write it down on the tapes."""
         piece = self.piece
-        started: dict[int, Array] = {}
+        started: list[ConcreteTensor] = []
 
         def finish(values: list[Array], transaction: Transaction) -> list[Array]:
             for v in self._variables:
-                started[v._key] = transaction.start(v.cell)
+                started.append(_known_as(ConcreteTensor(transaction.start(v.cell)), v))
             return values
 
-        values = self._run([t._value for t in tensors], finish)
+        arrays = [t._value for t in tensors]
+        values = self._run(arrays, finish) if self._variables else run(self._run, arrays)
         made = [ConcreteTensor(value) for value in values]
-        count = len(self._outputs)
-        for read, tensor in zip(self._reads, made[count:], strict=True):
+        for read, tensor in zip(self._reads, made[len(self._outputs) :], strict=True):
             _known_as(tensor, read.op.attrs["variable"])
-        computed = dict(zip((*self._outputs, *self._reads), made, strict=True))
-        saved: list[ConcreteTensor] = []
-        for t, origin in zip(self.saved, self._origins, strict=True):
-            if isinstance(origin, int):
-                saved.append(tensors[origin])
-            elif origin is None:
-                saved.append(computed[t])
-            else:
-                saved.append(_known_as(ConcreteTensor(started[origin._key]), origin))
-        del made[count:]
+        have = [*tensors, *made, *started]
+        saved = [have[i] for i in self._places]
 
         def back(upstream: Sequence[Gradient | None], needs: tuple[bool, ...]) -> list[Any]:
             return self.back(saved, upstream, needs)
 
-        record = CallRecord(CALL, piece.in_keys(tensors), piece.in_specs, made, back)
-        for tape in state.tapes:
+        tapes = [tape for tape in state.tapes if tape.captures is None]
+        # Only where another tape sees the way back can gradients arrive at what has been kept.
+        deep = len(tapes) > 1 or tapes[0].kept is not None
+        count = len(self._outputs if deep else piece.outputs)
+        outputs, specs = made[:count], self._specs[:count]
+        record = CallRecord(CALL, piece.in_keys(tensors), piece.in_specs, outputs, specs, back)
+        for tape in tapes:
             tracked = tape.tracked
-            if tape.captures is None and not tracked.isdisjoint(record.in_keys):
+            if not tracked.isdisjoint(record.in_keys):
                 tape.records.append(record)
                 if tape.kept is not None:
                     tape.kept.append(tuple([None] * len(record.in_keys)))
                     tape.made.update(record.out_keys)
-                tracked.update([t._key for t in made if t._value.dtype.kind in "fc"])
+                tracked.update([t._key for t in outputs if t._value.dtype.kind in "fc"])
         return made[: len(piece.outputs)]
 
     def back(
@@ -275,10 +297,10 @@ class Taped:
         found = self._backs.get((needs, reached))
         if found is None:
             with self.piece.graph.lock:
-                found = Back(self.piece, self._outputs, needs, reached, self.saved)
+                outputs = self._outputs[: len(reached)]
+                found = Back(self.piece, outputs, needs, reached, self.saved)
                 self._backs[needs, reached] = found
-        by_node = dict(zip(self.saved, saved, strict=True))
-        given = [by_node[t] for t in found.reads]
+        given = [saved[i] for i in found.places]
         grads = [dense(g) for g in upstream if g is not None]
         made = found.piece([*given, *grads])  # type: ignore[list-item]
         results: list[Any] = found.pack(made)
@@ -314,6 +336,7 @@ class Back:
 
     Attributes:
         reads: the tensors of the forward run that it is given, before the upstream gradients.
+        places: where among those that were kept each of them is.
         piece: what computes it.
         pack: from the piece's outputs to a gradient for each source, or None.
     """
@@ -338,14 +361,17 @@ class Back:
         made = Outputs(graph, grads)
         self.pack = made.pack
         if kept is None:
-            self.reads = self._read(piece, made.tensors, start)
+            reads = self._read(piece, made.tensors, start)
+            self.places = list(range(len(reads)))
         else:
             # Whatever has been kept is there for the asking; what has not is computed again.
             ends = [t.op for t in made.tensors]
             needed = computed_from(ends, known=set(kept), control=True)
             read = {t for op in needed for t in op.inputs}.union(made.tensors)
-            self.reads = [t for t in kept if t in read]
-        self.piece = Piece(graph, [*self.reads, *upstream], made.tensors, (), piece.executor)
+            self.places = [i for i, t in enumerate(kept) if t in read]
+            reads = [kept[i] for i in self.places]
+        self.reads = reads
+        self.piece = Piece(graph, [*reads, *upstream], made.tensors, (), piece.executor)
         self._check(self.piece)
 
     def _read(
@@ -361,7 +387,10 @@ class Back:
         done = {op for op in piece.nodes if op.effect not in ("pure", "read")}
         results = {t for op in done for t in op.outputs}
         found.update(dict.fromkeys([t for op in pure for t in op.inputs if t in results]))
-        return [t for t in found if t.op.index < start and t.op.type != "Const"]
+        before = [t for t in found if t.op.index < start]
+        if piece.executor.name == "native":
+            before = _without_cheap(before, set(piece.inputs))
+        return [t for t in before if t.op.type != "Const"]
 
     def _check(self, piece: Piece) -> None:
         for op in piece.nodes:
@@ -378,3 +407,58 @@ def _total(grads: Sequence[Gradient]) -> Gradient | None:
     for g in grads:
         total = g if total is None else accumulate(total, g)
     return total
+
+
+#: Tensors of at most so many elements are computed again rather than kept: that takes less time
+#: than handing out an array.
+_SMALL = 1024
+#: Beside elementwise ops, those that take time in proportion to what they read and make.
+_LINEAR = frozenset(
+    [
+        "Identity",
+        "StopGradient",
+        "Cast",
+        "Reshape",
+        "ReshapeLike",
+        "Transpose",
+        "MatrixTranspose",
+        "ExpandDims",
+        "Squeeze",
+        "BroadcastTo",
+        "BroadcastLike",
+        "SumToLike",
+        "Sum",
+        "Mean",
+    ]
+)
+
+
+def _without_cheap(
+    tensors: Sequence[SymbolicTensor], given: set[SymbolicTensor]
+) -> list[SymbolicTensor]:
+    """What to keep, so that these tensors are there or are computed from it in no time."""
+    kept: dict[SymbolicTensor, None] = {}
+    seen = set(tensors)
+    stack = list(tensors)
+    while stack:
+        t = stack.pop()
+        if t in given or not _is_cheap(t.op):
+            kept[t] = None
+            continue
+        for x in t.op.inputs:
+            if x is not None and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return sorted(kept, key=lambda t: (t.op.index, t.index))
+
+
+def _is_cheap(op: Operation) -> bool:
+    primitive = op.primitive
+    if primitive.effect != "pure" or op.control_inputs:
+        return False
+    if not (primitive.elementwise or op.type in _LINEAR):
+        return False
+    return all(
+        t is None or (t.spec.known() and math.prod(t.spec.shape or ()) <= _SMALL)
+        for t in (*op.inputs, *op.outputs)
+    )

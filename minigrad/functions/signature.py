@@ -215,7 +215,8 @@ def _sort_of(nest: Any) -> Any:
 def show_leaf(leaf: Any) -> str:
     """A part of a signature as messages print it.
 
-    >>> show_leaf(TensorLeaf(as_dtype("float32"), (None, 3))), show_leaf(ValueLeaf(int, 3))
+    >>> import minigrad as mg
+    >>> show_leaf(TensorLeaf(mg.float32, (None, 3))), show_leaf(ValueLeaf(int, 3))
     ('float32 tensor of shape (?, 3)', '3')
     """
     if isinstance(leaf, TensorLeaf):
@@ -280,7 +281,8 @@ class Parameters:
 def relaxed(leaves: Sequence[Any], others: Sequence[Any]) -> tuple[Any, ...] | None:
     """Leaves that cover both sequences, with unknown dimensions where shapes differ, or None.
 
-    >>> a, b = TensorLeaf(as_dtype("int32"), (2, 3)), TensorLeaf(as_dtype("int32"), (5, 3))
+    >>> import minigrad as mg
+    >>> a, b = TensorLeaf(mg.int32, (2, 3)), TensorLeaf(mg.int32, (5, 3))
     >>> relaxed([a], [b])[0].shape
     (None, 3)
     """

@@ -15,15 +15,11 @@ from minigrad.core.traced import TracedGraph
 from minigrad.errors import MinigradError, StateError
 from minigrad.executor.plan import Plan
 from minigrad.functions.outputs import Outputs
-from minigrad.functions.piece import Piece, as_they_are, eager_slot
+from minigrad.functions.piece import Piece, allowed, as_they_are, eager_slot
 from minigrad.functions.signature import Call, Key, ObjectLeaf, SlicesLeaf, TensorLeaf, ValueLeaf
 from minigrad.nest import is_nest
 from minigrad.running import Executor
 from minigrad.shapes import Spec, compatible
-
-
-def _allowed() -> None:
-    """Nothing speaks against committing a run."""
 
 
 class Trace:
@@ -93,9 +89,10 @@ class Trace:
     def run(self, arrays: list[Array]) -> Any:
         """The result for these values of the arguments, where no tape records."""
         self.calls += 1
-        values = self.piece.run.direct(arrays, _allowed)
+        running = self.piece.run
+        values = running.direct(arrays, allowed)
         if values is None:
-            values = self.piece.run(arrays, as_they_are)
+            values = running(arrays, as_they_are)
             for i, value in enumerate(values):
                 # The caller's own array, or a view of one, may change later.
                 if value.base is not None or any(value is given for given in arrays):
@@ -181,6 +178,21 @@ class Fast:
             if context.get() is not value:
                 return None
         return arrays
+
+    def tensors(self, args: tuple[Any, ...]) -> list[Any]:
+        """The tensors and arrays of a call that matches, as they were given."""
+        found: list[Any] = []
+        stack = list(reversed(args))
+        while stack:
+            x = stack.pop()
+            kind = type(x)
+            if kind is ConcreteTensor or kind is np.ndarray:
+                found.append(x)
+            elif kind in (list, tuple):
+                stack.extend(reversed(x))
+            elif kind is dict:
+                stack.extend(reversed(list(x.values())))
+        return found
 
 
 class NestCheck(NamedTuple):
