@@ -77,7 +77,7 @@ class Rewriter(Builder):
         return made
 
     def _constant(self, x: Operand) -> Operand:
-        """The same constant: one for all that are equal, and small if its elements are alike."""
+        """The same constant: one for all that are equal, and as small as it can be stored."""
         constant = x.constant
         assert constant is not None
         if constant.size <= 1 or constant.dtype.kind == "O" or x in self._known_constants:
@@ -92,9 +92,8 @@ class Rewriter(Builder):
         key = (x.dtype, x.shape, once.shape, whole)
         found = self._constants.get(key)
         if found is None:
-            found = Operand(
-                x.shape, x.dtype, constant=np.broadcast_to(once, x.shape), label=x.label
-            )
+            value = np.broadcast_to(np.array(once, order="C"), x.shape)
+            found = Operand(x.shape, x.dtype, constant=value, label=x.label)
             self._constants[key] = found
             self._known_constants.add(found)
         return found

@@ -1,0 +1,5 @@
+"""Programs run by NumPy: prepared once, so that a run does little else than call ufuncs."""
+
+from minigrad.compile.numpy_backend.code import NumpyCode
+
+__all__ = ["NumpyCode"]

@@ -1,0 +1,136 @@
+"""A program prepared for NumPy, and how it is run."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.kernels import Repeat, failure, fitting, used_outputs
+from minigrad.compile.numpy_backend.emitting import Emitter, Step
+from minigrad.compile.numpy_backend.places import SMALL_BYTES
+from minigrad.compile.numpy_backend.rules import for_numpy
+from minigrad.compile.program import Operand, Program, own_results
+from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
+from minigrad.core.tensor import Array
+from minigrad.executor.reference import Way
+
+#: The slots of what every run brings: its state, and how it runs.
+TRANSACTION, WAY = 0, 1
+
+
+class NumpyCode:
+    """A program as a row of calls of NumPy functions on prepared arrays.
+
+    Many threads may run it at once: every run takes a frame, which has an arena, of its own.
+
+    Args:
+        program: what to compute.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = for_numpy(program)
+        own_results(program)
+        emitter = Emitter(program, used_outputs(program))
+        self.steps = emitter.steps
+        self._places = emitter.places
+        self.arena = emitter.places.plan()
+        given = [*program.feeds, *program.cells.values()]
+        #: Where feeds and variables go, and whether they are copied there.
+        self._given = [(emitter.slot(x), x, emitter.is_staged(x)) for x in given]
+        #: The results that are made in memory of their own, and where.
+        self._fresh = [
+            (emitter.slot(x), x.shape, x.dtype) for x in emitter.fresh if emitter.is_known(x)
+        ]
+        self._fetched = [self._result(emitter, x) for x in program.fetches]
+        self._written = [(key, *self._result(emitter, x)) for key, x in program.writes.items()]
+        self._free_slots = [i for i, slot in enumerate(self._places.slots) if not slot.fixed]
+        self._frames: list[_Frame] = []
+
+    @staticmethod
+    def _result(emitter: Emitter, x: Operand) -> tuple[int, bool]:
+        at = emitter.slot(x)
+        return at, emitter.places.is_fixed(at)
+
+    def run(
+        self, feeds: Sequence[Array], cells: Mapping[int, Array], transaction: Any, way: Way
+    ) -> tuple[list[Array], dict[int, Array]]:
+        """Compute the program once.
+
+        Args:
+            feeds: an array for each feed, of its shape and dtype.
+            cells: by cell key, the value of each variable that is read.
+            transaction: the state that kernels with effects read and write.
+            way: how bodies run.
+
+        Returns:
+            The fetched arrays, and by cell key those to be assigned: all new.
+
+        Raises:
+            Repeat: a check has failed; the reference executor has to repeat the run.
+            MinigradError: a node failed; the message names it and the user's line.
+        """
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = _Frame(self)
+        arrays = frame.arrays
+        values = [*feeds, *[cells[key] for key in self.program.cells]]
+        steps = iter(frame.steps)
+        token = NUMPY_ERRSTATE.set(POLICY.get())
+        try:
+            for (at, operand, staged), value in zip(self._given, values, strict=True):
+                if not staged:
+                    arrays[at] = fitting(value, operand)
+                elif value.shape == operand.shape:
+                    np.copyto(arrays[at], value)
+                else:
+                    raise Repeat(f"{operand!r} was to come, and an array of shape {value.shape}")
+            for at, shape, dtype in self._fresh:
+                arrays[at] = np.empty(shape, dtype)
+            arrays[TRANSACTION], arrays[WAY] = transaction, way
+            for function, args in steps:
+                function(*args)
+            fetched = [arrays[at].copy() if fixed else arrays[at] for at, fixed in self._fetched]
+            writes = {
+                key: arrays[at].copy() if fixed else arrays[at] for key, at, fixed in self._written
+            }
+        except Repeat:
+            raise
+        except Exception as error:
+            done = len(frame.steps) - operator.length_hint(steps)
+            found = self._failure(done - 1, arrays, error)
+            if found is error:
+                raise
+            raise found from error
+        finally:
+            NUMPY_ERRSTATE.reset(token)
+            for at in self._free_slots:
+                arrays[at] = None
+            self._frames.append(frame)
+        return fetched, writes
+
+    def _failure(self, position: int, arrays: list[Any], error: Exception) -> Exception:
+        """What to raise for an error in a step."""
+        step = self.steps[position] if position >= 0 else None
+        if step is None or step.instruction is None:
+            return Repeat(f"{error}")
+        inputs = [None if at is None else arrays[at] for at in step.inputs]
+        return failure(step.instruction, inputs, error)
+
+
+class _Frame:
+    """What one run at a time needs: the arrays, and the steps bound to them."""
+
+    __slots__ = ("arrays", "steps")
+
+    def __init__(self, code: NumpyCode) -> None:
+        self.arrays = code._places.arrays(code.arena)
+        self.steps: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+            step.bound(self.arrays, code._places) for step in code.steps
+        ]
+
+
+__all__ = ["SMALL_BYTES", "NumpyCode", "Step"]

@@ -1,0 +1,80 @@
+"""Rewrites for programs that NumPy is to run."""
+
+from __future__ import annotations
+
+from minigrad.compile import views
+from minigrad.compile.numpy_backend.own_kernels import ON_ROWS
+from minigrad.compile.program import Instruction, Operand, Program
+from minigrad.compile.rewrite.one_hot import is_along_last, one_hot, without_last
+from minigrad.compile.rewrite.rewriter import Rewriter
+from minigrad.compile.rewrite.rule import Rule, equals, made_by, same
+from minigrad.compile.rewrite.walk import rewrite
+
+
+def for_numpy(program: Program) -> Program:
+    """The program with every elementwise kernel a map, and with kernels that only NumPy needs."""
+    for step in program.instructions:
+        if step.kind == "call" and step.pure and step.primitive and step.primitive.elementwise:
+            if all(x is None or x.dtype.kind != "O" for x in (*step.inputs, *step.outputs)):
+                step.kind = "map"
+    return rewrite(program, _RULES)
+
+
+def _distance(b: Rewriter, step: Instruction) -> Operand | None:
+    """where(x == top, 0, x - top) is x - top, looked over again where `top` is not finite."""
+    condition, zero, difference = step.inputs
+    equal, minus = made_by(condition, "Equal"), made_by(difference, "Sub")
+    if equal is None or minus is None or not equals(zero, 0):
+        return None
+    if not all(map(same, equal.inputs, minus.inputs)):
+        return None
+    x, top = minus.inputs
+    if x is None or top is None or x.shape != step.output.shape or x.dtype.kind != "f":
+        return None
+    return b.make("map", "distance", [x, top], step.output.shape, x.dtype)
+
+
+def _picked(b: Rewriter, step: Instruction) -> Operand | None:
+    """The sum over where(i == arange(n), x, 0) is the i-th element of x: a look-up."""
+    found = one_hot(step)
+    if found is None:
+        return None
+    index, x, _ = found
+    return _pick(b, x, index)
+
+
+def _pick(b: Rewriter, x: Operand, index: Operand) -> Operand:
+    """The elements of `x` at an index, found before anything is computed elementwise."""
+    if not is_along_last(x):
+        return without_last(x)
+    shape = (*x.shape[:-1], 1)
+    step = x.producer
+    if step is None or step.kind != "map" or step.name in ON_ROWS:
+        return b.make("special", "pick", [x, index], shape, x.dtype)
+    inputs = [
+        None if y is None else _pick(b, views.broadcast(y, x.shape), index) for y in step.inputs
+    ]
+    return b.make("map", step.name, inputs, shape, x.dtype, step)
+
+
+def _minus_at_index(b: Rewriter, step: Instruction) -> Operand | None:
+    """where(i == arange(n), v, 0) - x changes one element of a row of -x."""
+    chosen, x = step.inputs
+    select = made_by(chosen, "Select")
+    if select is None or x is None or not b.is_read_once(select.output):
+        return None
+    found = one_hot(select)
+    if found is None or x.shape != step.output.shape:
+        return None
+    index, value, _ = found
+    if is_along_last(value):
+        return None
+    inputs = [x, without_last(index), without_last(value)]
+    return b.make("map", "minus_at_index", inputs, x.shape, x.dtype)
+
+
+_RULES = [
+    Rule("distance from the maximum", ("Select",), _distance),
+    Rule("look-up in place of a sum", ("sum",), _picked),
+    Rule("difference at an index", ("Sub",), _minus_at_index),
+]
