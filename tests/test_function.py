@@ -399,6 +399,27 @@ def test_methods_belong_to_their_instances() -> None:
     assert alive() is None
 
 
+def test_the_instance_of_a_method_is_one_object_even_if_it_is_a_dataclass() -> None:
+    @dataclasses.dataclass
+    class Scale:
+        factor: Any
+        calls: int = 0
+        offset: Any = None
+
+        @mg.function(input_signature=[mg.Spec((None,), mg.float32)])
+        def apply(self, x: Any) -> Any:
+            self.calls += 1
+            if self.offset is None:
+                self.offset = mg.Variable(1.0)
+            return self.factor * x + self.offset
+
+    scale = Scale(mg.asarray(2.0))
+    for n in (1, 2, 3):
+        assert scale.apply([1.0] * n).tolist() == [3.0] * n
+    assert scale.calls == 2  # Once more after the variable was made.
+    assert scale.apply.stats().traces == 1
+
+
 def test_many_threads_call_one_function() -> None:
     v = mg.Variable(np.zeros(()))
     traced = []

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
+import numpy as np
+
 from minigrad.core.bind import tensor_of
 from minigrad.core.context import EAGER_STATE, STATE, in_graph
 from minigrad.core.current_graph import name_scope
@@ -22,9 +24,9 @@ from minigrad.functions.signature import (
     Call,
     Key,
     ObjectLeaf,
+    Opaque,
     Parameters,
     covers,
-    is_tensor,
     relaxed,
     show_leaf,
 )
@@ -90,6 +92,8 @@ class Function(Generic[P, R]):
         self._derived: dict[Any, Function[..., Any]] = {}
         self._history = History()
         self._creates = False
+        #: Whether the first argument is an instance.
+        self._is_method = False
         self._last: Fast | None = None
 
     # -- calling ---------------------------------------------------------------------------
@@ -121,10 +125,12 @@ class Function(Generic[P, R]):
         return trace.run([t._value if isinstance(t, ConcreteTensor) else t for t in call.tensors])
 
     def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        bound = self._parameters.bind(args, kwargs)
+        args, kwargs = self._parameters.bind(args, kwargs)
+        if self._is_method and args:
+            args = (Opaque(args[0]), *args[1:])
         if self._wanted is None:
-            return Call(bound)
-        return Call(*self._wanted.fit(*bound, self._label))
+            return Call((args, kwargs))
+        return Call(*self._wanted.fit(args, kwargs, self._label))
 
     def _inline(self, graph: Graph | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the Python function as part of what goes on: a graph, a recomputation."""
@@ -133,11 +139,12 @@ class Function(Generic[P, R]):
         if graph.traced is not None and not graph.traced.is_open:
             raise GraphError(f"{self._label}: {graph.traced.leaked('one of its arguments')}")
         with in_graph(graph), name_scope(_scope(self.name)):
+            own = args[:1] if self._is_method else ()
             args, kwargs = map_structure(
-                lambda x: tensor_of(x) if is_tensor(x) and not isinstance(x, ConcreteTensor) else x,
-                (args, kwargs),
+                lambda x: tensor_of(x) if isinstance(x, np.ndarray | np.generic) else x,
+                (args[len(own) :], kwargs),
             )
-            return self.python_function(*args, **kwargs)
+            return self.python_function(*own, *args, **kwargs)
 
     # -- traces ----------------------------------------------------------------------------
 
@@ -304,6 +311,9 @@ class Function(Generic[P, R]):
                 found = Function(made, name=f"{transform.__name__}({self.name})", **self._options)
                 self._derived[key] = found
         return found
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._is_method = True
 
     @overload
     def __get__(self, instance: None, owner: type) -> Function[P, R]: ...

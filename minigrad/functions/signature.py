@@ -16,7 +16,7 @@ from minigrad.core.current_graph import graph_of
 from minigrad.core.graph import Graph
 from minigrad.core.indexed_slices import IndexedSlices
 from minigrad.core.state import StateOwner
-from minigrad.core.tensor import Array, ConcreteTensor, Ghost, Tensor
+from minigrad.core.tensor import Array, ConcreteTensor, Ghost
 from minigrad.dtypes import DType, from_numpy
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.nest import children, is_nest, unflatten
@@ -86,6 +86,15 @@ class ObjectLeaf:
         return None if found is None else weakref.ref(found, callback)
 
 
+class Opaque:
+    """The instance that a method is called on: one object, even if it is a dataclass."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+
+
 class Key(NamedTuple):
     """A signature: two calls of equal ones may share a trace.
 
@@ -133,13 +142,15 @@ class Call:
     def _leaf(self, item: Any, spec: Spec | None) -> Any:
         """What stands for a leaf in the signature."""
         kind = type(item)
+        if kind is Opaque:
+            return ObjectLeaf(item.item)
         if spec is None:
             if kind is ConcreteTensor:
                 self.tensors.append(item)
                 return TensorLeaf(item.spec.dtype, item._value.shape)
             if kind is float:
                 return ValueLeaf(kind, item.hex())  # Tells -0.0 from 0.0, and NaN equals itself.
-            if isinstance(item, _BY_VALUE):
+            if isinstance(item, _BY_VALUE) and not isinstance(item, np.generic):
                 return ValueLeaf(kind, item)
             if kind is slice:
                 return ValueLeaf(kind, (item.start, item.stop, item.step))
@@ -192,7 +203,7 @@ class Call:
                 like = Ghost(Spec(leaf.dense.shape, leaf.dense.dtype), "IndexedSlices")
                 made.append(IndexedSlices(next(feed), next(feed), like))
             else:
-                made.append(item)
+                made.append(item.item if type(item) is Opaque else item)
         return unflatten(self.nest, made)
 
 
@@ -305,8 +316,3 @@ def covers(leaves: Sequence[Any], others: Sequence[Any]) -> bool:
     """Whether a trace for `leaves` serves calls of `others`."""
     made = relaxed(leaves, others)
     return made is not None and made == tuple(leaves)
-
-
-def is_tensor(item: Any) -> bool:
-    """Whether an argument counts as a tensor: a tensor, an array, a NumPy scalar."""
-    return isinstance(item, Tensor | np.ndarray | np.generic)

@@ -220,9 +220,9 @@ def _check(x: Any, leaves: Iterator[Any], depth: int) -> Any:
         checks = [_check(part, leaves, depth + 1) for part in parts]
         keys = list(x) if kind is dict else None
         return None if None in checks else NestCheck(kind, keys, checks)
-    if is_nest(x):
-        return None
     leaf = next(leaves, None)
+    if is_nest(x) and not (isinstance(leaf, ObjectLeaf) and leaf.stands_for(x)):
+        return None
     if isinstance(leaf, TensorLeaf):
         array = x._value if kind is ConcreteTensor else x
         if type(array) is not np.ndarray or array.dtype is not leaf.dtype.dtype:
