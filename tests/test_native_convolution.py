@@ -108,13 +108,16 @@ def specs(draw: st.DrawFn) -> ConvolutionSpec:
         least = max((k - 1) * d + 1 - before - after, 0)
         sizes.append(draw(st.integers(least, least + (9 if rank < 3 else 4))))
     channels = st.sampled_from([0, 1, 2, 3, 5, 8, 17, 33] if rank < 3 else [1, 2, 5])
+    inner, outer = draw(channels), draw(channels)
+    if draw(st.integers(0, 3)) == 0:
+        groups, inner, outer = draw(st.sampled_from([2, 5, 17, 33])), 1, 1
     return ConvolutionSpec(
         draw(st.sampled_from([F32, F64])),
         draw(st.integers(0, 3)),
         tuple(sizes),
-        groups * draw(channels),
+        groups * inner,
         window,
-        groups * draw(channels),
+        groups * outer,
         stride,
         padding,
         dilation,
@@ -140,6 +143,7 @@ def test_any_convolution(emit: Any, s: ConvolutionSpec, width: int, seed: int) -
         ((33, 40), 3, (7, 7), 24, (2, 2), ((3, 3), (2, 3)), (1, 1)),
         ((30, 9), 40, (1, 1), 70, (1, 1), ((0, 0), (0, 0)), (1, 1)),
         ((600,), 4, (9,), 20, (1,), ((4, 4),), (1,)),
+        ((30, 21), 40, (5, 3), 40, (1, 2), ((2, 2), (1, 1)), (1, 1), 40),
     ],
 )
 def test_layers_of_networks(emit: Any, width: int, t: Any, layer: Any) -> None:
@@ -165,12 +169,13 @@ def test_nan_and_infinity_go_where_they_go_in_numpy(
     check(emit, s, arrays, 64)
 
 
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(("groups", "outputs"), [(1, 6), (2, 6), (4, 4)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("emit", FORMS)
-def test_zeros_around_times_infinity(emit: Any, stride: int, groups: int) -> None:
+def test_zeros_around_times_infinity(emit: Any, stride: int, groups: int, outputs: int) -> None:
+    pads = ((2, 1), (1, 2))
     s = ConvolutionSpec(
-        *(F64, 2, (9, 8), 4, (3, 3), 6, (stride, stride), ((2, 1), (1, 2)), (1, 1), groups)
+        *(F64, 2, (9, 8), 4, (3, 3), outputs, (stride, stride), pads, (1, 1), groups)
     )
     for name in FORMS[emit][1]:
         for at in (0, -1):
@@ -223,26 +228,29 @@ def add_array(w: Writer, value: Value, row: Value, column: Value, mask: Any) -> 
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("outputs", [64, 40, 3])
+@pytest.mark.parametrize(("outputs", "groups"), [(64, 1), (40, 1), (3, 1), (21, 21)])
 @pytest.mark.parametrize("emit", [emit_convolution, emit_convolution_input_gradient])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_epilogues(emit: Any, outputs: int, width: int, stride: int) -> None:
-    shape = (outputs, 5) if emit is emit_convolution_input_gradient else (5, outputs)
+def test_epilogues(emit: Any, outputs: int, groups: int, width: int, stride: int) -> None:
+    inputs = outputs if groups > 1 else 5
+    shape = (outputs, inputs) if emit is emit_convolution_input_gradient else (inputs, outputs)
     pads = ((1, 2), (0, 1))
-    s = ConvolutionSpec(F32, 2, (9, 7), shape[0], (3, 2), shape[1], (stride, stride), pads, (1, 1))
+    s = ConvolutionSpec(
+        F32, 2, (9, 7), shape[0], (3, 2), shape[1], (stride, stride), pads, (1, 1), groups
+    )
     rng = np.random.default_rng(0)
     arrays = arrays_of(s, rng)
     names = FORMS[emit][1]
-    inputs = [arrays[name] for name in names]
+    given_arrays = [arrays[name] for name in names]
     out = arrays["g" if emit is emit_convolution else "x"]
     plain, made = np.empty_like(out), np.empty_like(out)
-    compiled(emit, width, s)(*inputs, plain)
+    compiled(emit, width, s)(*given_arrays, plain)
     bias = rng.normal(size=outputs).astype(np.float32)
-    compiled(emit, width, s, epilogue=bias_and_rectifier)(*inputs, made, extra=[bias])
+    compiled(emit, width, s, epilogue=bias_and_rectifier)(*given_arrays, made, extra=[bias])
     np.testing.assert_array_equal(made, np.maximum(plain + bias, np.float32(0)))
     other = rng.normal(size=out.shape).astype(np.float32)
     extra = [other, np.array([outputs])]
-    compiled(emit, width, s, epilogue=add_array)(*inputs, made, extra=extra)
+    compiled(emit, width, s, epilogue=add_array)(*given_arrays, made, extra=extra)
     np.testing.assert_array_equal(made, plain + other)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minigrad.compile.native.axes import Axis
+from minigrad.compile.native.convolution.channelwise import Channelwise, emit_channelwise
 from minigrad.compile.native.convolution.gather import Operands, emit_gather
 from minigrad.compile.native.convolution.packing import Packing, emit_packing
 from minigrad.compile.native.convolution.padding import Padded, emit_padding
@@ -25,6 +26,8 @@ def emit_convolution(
         epilogue: what is done to each vector of y before it is stored; its row counts the places
             of all examples, its column is the channel.
     """
+    if spec.depthwise:
+        return _depthwise(module, spec.raised, epilogue)
     s = spec.merged
     t = s.type
     padded = Padded(t, s.batch, s.sizes, s.padding, s.channels)
@@ -67,3 +70,31 @@ def emit_convolution(
         phases.append(emit_padding(module, padded, 0, 3, image))
     phases.append(emit_packing(module, packing, 1, 3, weights, flags))
     return Kernel((*phases, last), scratch.bytes)
+
+
+def _depthwise(module: Module, s: ConvolutionSpec, epilogue: Epilogue | None) -> Kernel:
+    """The same where every channel is convolved by itself."""
+    places = s.places
+    rows = (places[1] * places[2], places[2], 1)
+    axes = [
+        Axis(m, k, stride, d, -before, n, unit, row)
+        for m, k, stride, d, (before, _), n, unit, row in zip(
+            *(places, s.window, s.stride, s.dilation, s.padding, s.sizes, s.units, rows),
+            strict=True,
+        )
+    ]
+    channelwise = Channelwise(
+        type=s.type,
+        batch=s.batch,
+        axes=(axes[0], axes[1], axes[2]),
+        channels=s.channels,
+        image=s.image,
+        rows=places[0] * rows[0],
+        row=0,
+        window=s.window,
+        first=(0, 0, 0),
+        step=(1, 1, 1),
+        zeros=True,
+    )
+    phase = emit_channelwise(module, channelwise, (0, 1, 2), epilogue)
+    return Kernel((phase,), Scratch().bytes)

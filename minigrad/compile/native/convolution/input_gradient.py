@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 from minigrad.compile.native.axes import Axis
+from minigrad.compile.native.convolution.channelwise import Channelwise, emit_channelwise
 from minigrad.compile.native.convolution.gather import Operands, emit_gather
 from minigrad.compile.native.convolution.packing import Packing, emit_packing
 from minigrad.compile.native.convolution.padding import Padded, emit_padding
@@ -62,7 +63,7 @@ def emit_convolution_input_gradient(
     Returns:
         None if the strides are so large that it would be too much code.
     """
-    s = spec.merged
+    s = spec.raised if spec.depthwise else spec.merged
     if math.prod(s.stride) > _MOST_CLASSES:
         return None
     t = s.type
@@ -74,6 +75,8 @@ def emit_convolution_input_gradient(
             s.sizes, s.window, s.stride, s.dilation, s.padding, strict=True
         )
     ]
+    if spec.depthwise:
+        return _depthwise(module, s, classes, epilogue)
     padding = [_padding(found, m) for found, m in zip(classes, places, strict=True)]
     padded = Padded(t, s.batch, places, tuple(padding), s.outputs)
     scratch = Scratch()
@@ -122,6 +125,36 @@ def emit_convolution_input_gradient(
     if padded.any:
         phases.insert(0, emit_padding(module, padded, 0, 3, image))
     return Kernel((*phases, *last), scratch.bytes)
+
+
+def _depthwise(
+    module: Module, s: ConvolutionSpec, classes: list[list[_Class]], epilogue: Epilogue | None
+) -> Kernel:
+    """The same where every channel is convolved by itself."""
+    places = s.places
+    units = (places[1] * places[2] * s.channels, places[2] * s.channels, s.channels)
+    rows = (s.sizes[1] * s.sizes[2], s.sizes[2], 1)
+    phases = []
+    for chosen in itertools.product(*classes):
+        axes = [
+            Axis(c.places, c.taps, 1, c.dilation, c.first, m, unit, row * stride)
+            for c, m, unit, row, stride in zip(chosen, places, units, rows, s.stride, strict=True)
+        ]
+        channelwise = Channelwise(
+            type=s.type,
+            batch=s.batch,
+            axes=(axes[0], axes[1], axes[2]),
+            channels=s.channels,
+            image=math.prod(places) * s.channels,
+            rows=s.sizes[0] * rows[0],
+            row=sum(c.start * row for c, row in zip(chosen, rows, strict=True)),
+            window=s.window,
+            first=tuple([c.tap for c in chosen]),
+            step=tuple([c.step for c in chosen]),
+            zeros=max(s.stride) == 1,
+        )
+        phases.append(emit_channelwise(module, channelwise, (0, 1, 2), epilogue))
+    return Kernel(tuple(phases), Scratch().bytes)
 
 
 def _classes(size: int, window: int, stride: int, dilation: int, before: int) -> list[_Class]:

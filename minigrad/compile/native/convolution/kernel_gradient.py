@@ -11,6 +11,11 @@ import math
 from collections.abc import Callable
 
 from minigrad.compile.native.axes import Axis
+from minigrad.compile.native.convolution.channelwise_gradient import (
+    ChannelwiseGradient,
+    emit_channelwise_gradient,
+    together,
+)
 from minigrad.compile.native.convolution.kernel_cut import Cut
 from minigrad.compile.native.convolution.kernel_tile import KernelTile, kernel_tile_function
 from minigrad.compile.native.convolution.notes import any_flag, emit_notes
@@ -39,6 +44,8 @@ def emit_convolution_kernel_gradient(module: Module, spec: ConvolutionSpec) -> K
     scratch = Scratch()
     if not s.taps * s.inner * s.outputs:
         return Kernel((), scratch.bytes)
+    if spec.depthwise and together(module, s.window):
+        return _depthwise(module, s)
     padded = Padded(t, s.batch, s.sizes, s.padding, s.channels)
     cut = Cut(module, s, padded)
     places = s.batch * math.prod(s.places)
@@ -56,6 +63,23 @@ def emit_convolution_kernel_gradient(module: Module, spec: ConvolutionSpec) -> K
     if cut.chunks > 1:
         phases.append(_join(module, s, cut.elements, cut.chunks, y[1]))
     return Kernel(tuple(phases), scratch.bytes)
+
+
+def _depthwise(module: Module, s: ConvolutionSpec) -> Kernel:
+    """The same where every channel is convolved by itself."""
+    axes = [
+        Axis(m, k, stride, d, -before, n, unit, 0)
+        for m, k, stride, d, (before, _), n, unit in zip(
+            *(s.places, s.window, s.stride, s.dilation, s.padding, s.sizes, s.units), strict=True
+        )
+    ]
+    c = ChannelwiseGradient(s.type, s.batch, (axes[0], axes[1], axes[2]), s.channels, s.image)
+    scratch = Scratch()
+    if c.chunks == 1:
+        return Kernel((emit_channelwise_gradient(module, c, (2, 0)),), scratch.bytes)
+    sums = scratch.take(c.chunks * c.elements * memory_bytes(s.type))
+    work = emit_channelwise_gradient(module, c, (3, sums))
+    return Kernel((work, _join(module, s, c.elements, c.chunks, sums)), scratch.bytes)
 
 
 class _Work:

@@ -53,6 +53,23 @@ class ConvolutionSpec(NamedTuple):
         return math.prod(self.window)
 
     @property
+    def depthwise(self) -> bool:
+        """Whether every channel has a result of its own, and there is something to compute."""
+        some = min((self.batch, *self.sizes, *self.places)) > 0
+        return self.groups == self.channels == self.outputs > 1 and some
+
+    @property
+    def image(self) -> int:
+        """Elements of an example of the input."""
+        return math.prod(self.sizes) * self.channels
+
+    @property
+    def units(self) -> Ints:
+        """Elements of the input from one position to the next along each of three axes."""
+        _, height, width = self.sizes
+        return (height * width * self.channels, width * self.channels, self.channels)
+
+    @property
     def places(self) -> Ints:
         """How many windows fit each axis."""
         return tuple(
