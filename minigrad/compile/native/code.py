@@ -28,6 +28,7 @@ from minigrad.compile.native.pieces import emit_piece
 from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by, own_results
+from minigrad.compile.recycling import LEAST_BYTES, Recycler
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
@@ -200,8 +201,10 @@ class NativeCode:
         objects = self._objects
         arrays = objects.all.copy()
         arrays[objects.given] = [*feeds, *cells]
-        for at, shape, dtype in objects.made:
+        for at, shape, dtype in objects.small:
             arrays[at] = _empty(shape, dtype)
+        for at, recycler in objects.large:
+            arrays[at] = recycler.take()
         return arrays
 
     def _memory(self) -> _Memory:
@@ -335,10 +338,15 @@ class _Objects:
         for x in called:
             self._add(x)
         #: What native code makes and the run gives away.
-        self.made: list[tuple[int, Sizes, np.dtype[Any]]] = []
+        self.small: list[tuple[int, Sizes, np.dtype[Any]]] = []
+        self.large: list[tuple[int, Recycler]] = []
         for x in program.results:
             if x.root not in self.places:
-                self.made.append((self._add(x.root), x.shape, x.dtype))
+                at = self._add(x.root)
+                if x.nbytes < LEAST_BYTES:
+                    self.small.append((at, x.shape, x.dtype))
+                else:
+                    self.large.append((at, Recycler(x.shape, x.dtype)))
 
     def _add(self, operand: Operand, array: Array | None = None) -> int:
         at = self.places.get(operand)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from minigrad.compile.arena import ALIGNMENT, Lifetime, plan_arena
 from minigrad.compile.bodies import CaseForm, LoopForm
 from minigrad.compile.fuse import fuse, steps_of
@@ -102,30 +104,37 @@ def emit_loop(
     module: Module, step: Instruction, form: LoopForm, emit_piece: EmitPiece
 ) -> PieceCode | None:
     """Write the function of a loop; None if it must be run by its kernel."""
-    if not _in_order(step):
+    inputs = _whole(step)
+    if inputs is None:
         return None
     body = _emit_block(module, form.body, emit_piece)
     cond = None if form.cond is None else _emit_block(module, form.cond, emit_piece)
     if body is None or (form.cond is not None and cond is None):
         return None
-    return _LoopWriter(module, step, form, body, cond).run()
+    return _LoopWriter(module, inputs, step.outputs, form, body, cond).run()
 
 
 class _LoopWriter:
     """The state of writing one loop."""
 
     def __init__(
-        self, module: Module, step: Instruction, form: LoopForm, body: _Block, cond: _Block | None
+        self,
+        module: Module,
+        inputs: Sequence[Operand],
+        outputs: Sequence[Operand],
+        form: LoopForm,
+        body: _Block,
+        cond: _Block | None,
     ) -> None:
         self.module = module
         self.form = form
         self.body = body
         self.cond = cond
         layout = form.layout
-        self.given = layout.split(step.inputs)
-        made = layout.outputs(step.outputs)
+        self.given = layout.split(inputs)
+        made = layout.outputs(outputs)
         constants = [x for block in (body, cond) if block for x in _constants(block)]
-        self.reads = _distinct([*step.inputs, *constants])
+        self.reads = _distinct([*inputs, *constants])
         self.carries = made.carries
         self.results = [g[0] for g, seen in zip(made.results, form.results, strict=True) if seen]
         self.histories = [
@@ -297,7 +306,8 @@ def emit_case(
     module: Module, step: Instruction, form: CaseForm, emit_piece: EmitPiece
 ) -> PieceCode | None:
     """Write the function of a choice between bodies; None if it must be run by its kernel."""
-    if not _in_order(step):
+    inputs = _whole(step)
+    if inputs is None:
         return None
     blocks = []
     for program in form.branches:
@@ -305,10 +315,9 @@ def emit_case(
         if block is None:
             return None
         blocks.append(block)
-    index = step.inputs[0]
-    assert index is not None
-    given = form.layout.captured(step.inputs)
-    reads = _distinct([*step.inputs, *[x for block in blocks for x in _constants(block)]])
+    index = inputs[0]
+    given = form.layout.captured(inputs)
+    reads = _distinct([*inputs, *[x for block in blocks for x in _constants(block)]])
     writes = [x for x, seen in zip(step.outputs, form.wanted, strict=False) if seen]
     args = {x: i for i, x in enumerate([*reads, *writes])}
     w = kernel_function(module)
@@ -332,12 +341,16 @@ def emit_case(
     return PieceCode(kernel, _args(reads), [Arg(x) for x in writes])
 
 
-def _in_order(step: Instruction) -> bool:
-    """Whether all inputs lie in C order."""
-    return all(
-        x is None or (x.is_contiguous and (x.constant is None or x.constant.flags.c_contiguous))
-        for x in step.inputs
-    )
+def _whole(step: Instruction) -> list[Operand] | None:
+    """The inputs with their elements in C order, constants too; None if one lies otherwise."""
+    inputs = []
+    for x in step.inputs:
+        if x is None or (x.constant is None and not x.is_contiguous):
+            return None
+        if x.constant is not None and not x.constant.flags.c_contiguous:
+            x = Operand(x.shape, x.dtype, constant=np.array(x.constant, order="C"), label=x.label)
+        inputs.append(x)
+    return inputs
 
 
 def _distinct(operands: Sequence[Operand | None]) -> list[Operand]:
