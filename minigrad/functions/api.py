@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
@@ -15,22 +12,16 @@ from minigrad.core.bind import tensor_of
 from minigrad.core.context import EAGER_STATE, STATE, in_graph
 from minigrad.core.current_graph import name_scope
 from minigrad.core.graph import Graph
-from minigrad.core.observing import Observed
 from minigrad.core.tensor import ConcreteTensor
 from minigrad.errors import ArgumentError, ArgumentTypeError, GraphError
-from minigrad.functions.history import FunctionStats, History, explain
+from minigrad.functions.history import FunctionStats
 from minigrad.functions.input_signature import InputSignature
 from minigrad.functions.signature import (
     Call,
-    Key,
-    ObjectLeaf,
     Opaque,
-    Parameters,
-    covers,
-    relaxed,
-    show_leaf,
 )
-from minigrad.functions.trace import Fast, Trace
+from minigrad.functions.trace import Fast
+from minigrad.functions.traces import Traces
 from minigrad.nest import map_structure
 from minigrad.running import Executor
 
@@ -80,27 +71,23 @@ class Function(Generic[P, R]):
             "check_numerics": check_numerics,
         }
         self._wanted = None if input_signature is None else InputSignature(input_signature)
-        self._relaxes = reduce_retracing
-        self._max_traces = max_traces
-        self._executor = Executor(executor, check_numerics=check_numerics)
-        self._parameters = Parameters(python_function)
-        self._lock = threading.RLock()
-        #: Traces by signature, the least recently used first; of one signature there are several
-        #: where something that the function reads has changed in between.
-        self._traces: OrderedDict[Key, list[Trace]] = OrderedDict()
-        self._owners: dict[Key, list[Any]] = {}
+        self._traces = Traces(
+            python_function,
+            self._label,
+            Executor(executor, check_numerics=check_numerics),
+            most=max_traces,
+            relaxes=reduce_retracing,
+        )
+        #: What `mg.grad` and its kin have made of it.
         self._derived: dict[Any, Function[..., Any]] = {}
-        self._history = History()
-        self._creates = False
         #: Whether the first argument is an instance.
         self._is_method = False
-        self._last: Fast | None = None
 
     # -- calling ---------------------------------------------------------------------------
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the trace for these arguments, made now if there is none."""
-        last = self._last
+        last = self._traces.last
         if last is not None and not kwargs:
             state = STATE.get()
             if state is EAGER_STATE:
@@ -118,14 +105,14 @@ class Function(Generic[P, R]):
         graph = call.graph or state.graph
         if graph is not None or state.log is not None:
             return self._inline(graph, args, kwargs)
-        trace = self._trace_of(call, stacklevel=3)
-        self._last = None if kwargs else Fast.of(trace, args)
+        trace = self._traces.serving(call, stacklevel=3)
+        self._traces.last = None if kwargs else Fast.of(trace, args)
         if state.tapes:
             return trace.record(call.tensors)
         return trace.run([t._value if isinstance(t, ConcreteTensor) else t for t in call.tensors])
 
     def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        args, kwargs = self._parameters.bind(args, kwargs)
+        args, kwargs = self._traces.parameters.bind(args, kwargs)
         if self._is_method and args:
             args = (Opaque(args[0]), *args[1:])
         if self._wanted is None:
@@ -145,110 +132,6 @@ class Function(Generic[P, R]):
                 (args[len(own) :], kwargs),
             )
             return self.python_function(*own, *args, **kwargs)
-
-    # -- traces ----------------------------------------------------------------------------
-
-    def _trace_of(self, call: Call, stacklevel: int) -> Trace:
-        """The trace that serves a call."""
-        found = self._find(call.key)
-        if found is not None:
-            return found
-        with self._lock:
-            found = self._find(call.key)
-            if found is None:
-                found = self._new_trace(call, stacklevel + 1)
-        return found
-
-    def _find(self, key: Key) -> Trace | None:
-        """A trace that serves a signature, with nothing changed since it was made."""
-        for trace in self._traces.get(key, ()):
-            if trace.changed() is None:
-                with self._lock:
-                    if key in self._traces:
-                        self._traces.move_to_end(key)
-                return trace
-        if self._relaxes:
-            for other, traces in list(self._traces.items()):
-                if other.structure == key.structure and covers(other.leaves, key.leaves):
-                    for trace in traces:
-                        if trace.changed() is None:
-                            return trace
-        return None
-
-    def _new_trace(self, call: Call, stacklevel: int) -> Trace:
-        names = list(self._parameters.names(call.nest))
-        kept = self._kept()
-        reason, advice = explain(call.key, kept, names)
-        key = self._relaxed(call.key)
-        made = self._traced(call, key, names)
-        calls = self._calls()
-        self._store(made)
-        self._history.note(self._label, reason, advice, calls, stacklevel + 1)
-        return made
-
-    def _traced(self, call: Call, key: Key, names: Sequence[str]) -> Trace:
-        make = functools.partial(
-            Trace, self.python_function, self._label, call, key, names, self._executor
-        )
-        made = make(may_create=not self._history.traces and not self._creates)
-        if made.graph.created:
-            # As in later calls, when what it makes is there.
-            self._creates = True
-            made = make(may_create=False)
-        return made
-
-    def _relaxed(self, key: Key) -> Key:
-        """The signature to trace for: with `reduce_retracing` one for all sizes seen so far."""
-        if self._relaxes:
-            for other in reversed(self._traces):
-                if other.structure == key.structure:
-                    leaves = relaxed(other.leaves, key.leaves)
-                    if leaves is not None:
-                        return Key(key.structure, leaves)
-        return key
-
-    def _calls(self) -> int:
-        now = sum([trace.calls for group in self._traces.values() for trace in group])
-        return self._history.calls_before + now
-
-    def _kept(self) -> list[tuple[Key, Observed | None]]:
-        return [(key, t.changed()) for key, traces in self._traces.items() for t in traces]
-
-    def _store(self, trace: Trace) -> None:
-        """Keep a trace, and drop the least recently used ones beyond the limit."""
-        key = trace.key
-        kept = []
-        for old in self._traces.get(key, ()):
-            changed = old.changed()
-            if changed is not None and changed.counts:
-                self._history.calls_before += old.calls  # It will serve no call any more.
-            else:
-                kept.append(old)
-        self._traces[key] = [*kept, trace]
-        self._traces.move_to_end(key)
-        me = weakref.ref(self)
-
-        def forget(_: Any) -> None:
-            function = me()
-            if function is not None:
-                function._forget(key)
-
-        watched = [leaf.when_gone(forget) for leaf in key.leaves if isinstance(leaf, ObjectLeaf)]
-        self._owners[key] = [ref for ref in watched if ref is not None]
-        while sum(len(traces) for traces in self._traces.values()) > self._max_traces:
-            oldest, traces = next(iter(self._traces.items()))
-            self._history.calls_before += traces.pop(0).calls
-            if not traces:
-                self._forget(oldest)
-
-    def _forget(self, key: Key) -> None:
-        """Drop what serves a signature: its time has come, or an object in it is gone."""
-        for trace in self._traces.pop(key, ()):
-            self._history.calls_before += trace.calls
-        self._owners.pop(key, None)
-        last = self._last
-        if last is not None and last.trace.key == key:
-            self._last = None
 
     # -- looking inside --------------------------------------------------------------------
 
@@ -271,7 +154,7 @@ class Function(Generic[P, R]):
                 f"{self._label}: an argument is symbolic; such a call adds its nodes to "
                 f"{call.graph!r}"
             )
-        return self._trace_of(call, stacklevel=2).graph
+        return self._traces.serving(call, stacklevel=2).graph
 
     def stats(self) -> FunctionStats:
         """How often it was traced, why, and what the traces serve.
@@ -285,16 +168,7 @@ class Function(Generic[P, R]):
         >>> double.stats().signatures[0]
         '(float32 tensor of shape (2,))'
         """
-        with self._lock:
-            traces = [trace for group in self._traces.values() for trace in group]
-            shown = [f"({', '.join(map(show_leaf, trace.key.leaves))})" for trace in traces]
-            return FunctionStats(
-                self._history.traces,
-                len(traces),
-                self._calls(),
-                tuple(shown),
-                self._history.last_reason,
-            )
+        return self._traces.stats()
 
     # -- as part of other things -----------------------------------------------------------
 
@@ -304,12 +178,12 @@ class Function(Generic[P, R]):
         """What `mg.grad` and its kin make of it: the derivative, traced as a whole."""
         positions = tuple(argnums) if isinstance(argnums, list) else argnums
         key = (transform, positions, *options.items())
-        with self._lock:
-            found = self._derived.get(key)
-            if found is None:
-                made = transform(self.python_function, argnums, **options)
-                found = Function(made, name=f"{transform.__name__}({self.name})", **self._options)
-                self._derived[key] = found
+        found = self._derived.get(key)
+        if found is None:
+            made = transform(self.python_function, argnums, **options)
+            found = Function(made, name=f"{transform.__name__}({self.name})", **self._options)
+            found._is_method = self._is_method
+            found = self._derived.setdefault(key, found)
         return found
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -323,7 +197,7 @@ class Function(Generic[P, R]):
         return self if instance is None else Method(self, instance)
 
     def __repr__(self) -> str:
-        return f"<minigrad.function {self.name!r}, traced {self._history.traces} times>"
+        return f"<minigrad.function {self.name!r}, traced {self._traces.history.traces} times>"
 
     def __copy__(self) -> Function[P, R]:
         return self

@@ -8,7 +8,6 @@ walked back through.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,59 +15,18 @@ from minigrad.autodiff import Gradient, accumulate, backward, dense
 from minigrad.core.context import STATE, State
 from minigrad.core.operands import watch_read
 from minigrad.core.operation import Operation, SymbolicTensor, computed_from
-from minigrad.core.primitive import Primitive
 from minigrad.core.record import CallRecord, key_of
-from minigrad.core.state import EAGER, Cell, Slot, Transaction
+from minigrad.core.state import Transaction
 from minigrad.core.tensor import Array, ConcreteTensor
 from minigrad.core.traced import TracedGraph
 from minigrad.core.variable import Variable
 from minigrad.errors import GradientError
 from minigrad.executor.plan import Plan
+from minigrad.functions.keeping import without_cheap
 from minigrad.functions.outputs import Outputs
+from minigrad.functions.runs import CALL, eager_slot, run
 from minigrad.running import Executor, Running
 from minigrad.shapes import Spec
-
-
-def _call(*inputs: Any) -> Any:
-    """A whole computation, of `mg.function`."""
-
-
-#: What tapes know such a record by. It is in no registry, because it stands on tapes alone.
-CALL: Primitive[..., Any] = Primitive(
-    _call,
-    op="FunctionCall",
-    outputs=None,
-    effect="pure",
-    elementwise=False,
-    accepts="any",
-    result=None,
-    promote=(),
-    shape_only=(),
-    numpy=None,
-    samples=(),
-    errors=(),
-    not_differentiable=None,
-)
-
-
-def eager_slot(cell: Cell) -> Slot:
-    """The place of an eager cell."""
-    return Slot(cell, EAGER)
-
-
-def run(running: Running, arrays: list[Array]) -> list[Array]:
-    """The values of a plan's fetches, which may share memory with what it was given."""
-    values = running.direct(arrays, allowed)
-    return running(arrays, as_they_are) if values is None else values
-
-
-def allowed() -> None:
-    """Nothing speaks against committing a run."""
-
-
-def as_they_are(values: list[Array], transaction: Transaction) -> list[Array]:
-    """The results of a run, which may share memory with what it was given."""
-    return values
 
 
 class Source(NamedTuple):
@@ -389,7 +347,7 @@ class Back:
         found.update(dict.fromkeys([t for op in pure for t in op.inputs if t in results]))
         before = [t for t in found if t.op.index < start]
         if piece.executor.name == "native":
-            before = _without_cheap(before, set(piece.inputs))
+            before = without_cheap(before, set(piece.inputs))
         return [t for t in before if t.op.type != "Const"]
 
     def _check(self, piece: Piece) -> None:
@@ -407,58 +365,3 @@ def _total(grads: Sequence[Gradient]) -> Gradient | None:
     for g in grads:
         total = g if total is None else accumulate(total, g)
     return total
-
-
-#: Tensors of at most so many elements are computed again rather than kept: that takes less time
-#: than handing out an array.
-_SMALL = 1024
-#: Beside elementwise ops, those that take time in proportion to what they read and make.
-_LINEAR = frozenset(
-    [
-        "Identity",
-        "StopGradient",
-        "Cast",
-        "Reshape",
-        "ReshapeLike",
-        "Transpose",
-        "MatrixTranspose",
-        "ExpandDims",
-        "Squeeze",
-        "BroadcastTo",
-        "BroadcastLike",
-        "SumToLike",
-        "Sum",
-        "Mean",
-    ]
-)
-
-
-def _without_cheap(
-    tensors: Sequence[SymbolicTensor], given: set[SymbolicTensor]
-) -> list[SymbolicTensor]:
-    """What to keep, so that these tensors are there or are computed from it in no time."""
-    kept: dict[SymbolicTensor, None] = {}
-    seen = set(tensors)
-    stack = list(tensors)
-    while stack:
-        t = stack.pop()
-        if t in given or not _is_cheap(t.op):
-            kept[t] = None
-            continue
-        for x in t.op.inputs:
-            if x is not None and x not in seen:
-                seen.add(x)
-                stack.append(x)
-    return sorted(kept, key=lambda t: (t.op.index, t.index))
-
-
-def _is_cheap(op: Operation) -> bool:
-    primitive = op.primitive
-    if primitive.effect != "pure" or op.control_inputs:
-        return False
-    if not (primitive.elementwise or op.type in _LINEAR):
-        return False
-    return all(
-        t is None or (t.spec.known() and math.prod(t.spec.shape or ()) <= _SMALL)
-        for t in (*op.inputs, *op.outputs)
-    )

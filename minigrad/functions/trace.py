@@ -15,7 +15,8 @@ from minigrad.core.traced import TracedGraph
 from minigrad.errors import MinigradError, StateError
 from minigrad.executor.plan import Plan
 from minigrad.functions.outputs import Outputs
-from minigrad.functions.piece import Piece, allowed, as_they_are, eager_slot
+from minigrad.functions.piece import Piece
+from minigrad.functions.runs import allowed, as_they_are, eager_slot
 from minigrad.functions.signature import Call, Key, ObjectLeaf, SlicesLeaf, TensorLeaf, ValueLeaf
 from minigrad.nest import is_nest
 from minigrad.running import Executor
