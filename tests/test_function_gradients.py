@@ -160,6 +160,22 @@ def test_only_what_the_way_back_needs_is_computed_there() -> None:
     assert float(v) == 2.0
 
 
+def test_a_result_without_a_gradient_does_no_harm_until_it_is_asked_for() -> None:
+    seen = mg.Variable(0.0)
+
+    @mg.function
+    def step(x: Any) -> Any:
+        return x * x, seen.assign_add(x), mg.floor(x)
+
+    x = mg.asarray(3.0)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y, count, _ = step(x)
+    assert (tape.gradient(y, x), float(seen)) == (6.0, 3.0)
+    with pytest.raises(errors.NotDifferentiableError, match="assign_add has no gradient"):
+        tape.gradient(count, x)
+
+
 def test_gradients_of_a_part_of_the_results() -> None:
     @mg.function
     def both(x: Any, y: Any) -> Any:

@@ -175,8 +175,7 @@ class Taped:
 
     def __init__(self, piece: Piece, needs: tuple[bool, ...]) -> None:
         self.piece = piece
-        floating = tuple([t.spec.dtype.is_floating for t in piece.outputs])
-        first = Back(piece, piece.outputs, needs, floating, None)
+        reached, first = _likely_back(piece, needs)
         self.saved = first.reads
         origins = [_origin(piece, t) for t in self.saved]
         fetched = [t for t, origin in zip(self.saved, origins, strict=True) if origin is None]
@@ -190,7 +189,7 @@ class Taped:
         self._variables = [o for o in origins if isinstance(o, Variable)]
         self._places = self._placed(origins)
         self._backs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Back] = {}
-        self._backs[needs, floating] = first
+        self._backs[needs, reached] = first
 
     def _placed(self, origins: Sequence[int | Variable | None]) -> list[int]:
         """For each kept tensor its place among inputs, what is computed, and variables, in turn."""
@@ -263,6 +262,30 @@ class Taped:
         made = found.piece([*given, *grads])  # type: ignore[list-item]
         results: list[Any] = found.pack(made)
         return results
+
+
+def _likely_back(piece: Piece, needs: tuple[bool, ...]) -> tuple[tuple[bool, ...], Back]:
+    """The way back from all outputs that there is one from, and which these are."""
+    floating = tuple([t.spec.dtype.is_floating for t in piece.outputs])
+    try:
+        return floating, Back(piece, piece.outputs, needs, floating, None)
+    except GradientError:
+        # Whoever asks for the gradient of one of the others is told why there is none.
+        places = range(len(floating))
+        each = [tuple([j == i and f for j, f in enumerate(floating)]) for i in places]
+        found = tuple([_has_back(piece, needs, only) for only in each])
+        return found, Back(piece, piece.outputs, needs, found, None)
+
+
+def _has_back(piece: Piece, needs: tuple[bool, ...], reached: tuple[bool, ...]) -> bool:
+    """Whether there is a way back from some outputs."""
+    if True not in reached:
+        return False
+    try:
+        Back(piece, piece.outputs, needs, reached, None)
+    except GradientError:
+        return False
+    return True
 
 
 def _origin(piece: Piece, tensor: SymbolicTensor) -> int | Variable | None:
