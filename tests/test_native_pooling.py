@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kernel_runs import compiled
 
+from minigrad.compile.native.axes import Axis
 from minigrad.compile.native.kernel import operand
 from minigrad.compile.native.pooling import (
     PoolingSpec,
@@ -25,6 +26,25 @@ from minigrad.nn.functional.pooling import kernels
 from minigrad.nn.functional.windows import Windows, seen
 
 WIDTHS = (64, 32, 16)
+
+
+def test_what_lies_inside_an_axis() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        low, high = [0, 1, 1, 1, -9, 0], [10, 6, 5, 5, 6, 13]
+        a = Axis(*rng.integers(low, high).tolist(), unit=1, rows=1)
+        places, taps = range(a.places), range(a.taps)
+        inside = np.array([[a.sees(p, j) for j in taps] for p in places], bool)
+        inside = inside.reshape(a.places, a.taps)
+        assert [list(a.taps_inside(p)) for p in places] == [
+            np.flatnonzero(row).tolist() for row in inside
+        ]
+        assert [list(a.places_inside(j)) for j in taps] == [
+            np.flatnonzero(column).tolist() for column in inside.T
+        ]
+        assert list(a.whole) == np.flatnonzero(inside.all(axis=1)).tolist()
+        assert 0 <= a.whole.start <= a.whole.stop <= a.places
+        assert a.seen == (inside.mean() if a.places else 0)
 
 
 def windows_of(s: PoolingSpec) -> Windows:

@@ -65,8 +65,30 @@ class Axis(NamedTuple):
         hi = w.div(w.maximum(after, zero), w.index(s))
         return lo, w.minimum(hi, w.index(self.places))
 
+    def taps_inside(self, place: int) -> range:
+        """The taps with which a place sees the input, and no padding."""
+        at = self.first + place * self.stride
+        lo = min(max(-(at // self.dilation), 0), self.taps)
+        hi = min((self.size - 1 - at) // self.dilation + 1, self.taps)
+        return range(lo, max(lo, hi))
+
+    def places_inside(self, tap: int) -> range:
+        """The places that see the input, and no padding, with a tap."""
+        at = self.first + tap * self.dilation
+        lo = min(max(-(at // self.stride), 0), self.places)
+        hi = min((self.size - 1 - at) // self.stride + 1, self.places)
+        return range(lo, max(lo, hi))
+
     @property
     def seen(self) -> float:
         """Which part of all pairs of places and taps lies inside the input."""
-        pairs = [(p, k) for p in range(self.places) for k in range(self.taps)]
-        return sum(self.sees(p, k) for p, k in pairs) / max(len(pairs), 1)
+        inside = sum([len(self.places_inside(tap)) for tap in range(self.taps)])
+        return inside / max(self.places * self.taps, 1)
+
+    @property
+    def whole(self) -> range:
+        """The places that see no padding with any tap."""
+        if not self.taps:
+            return range(self.places)
+        lo, hi = self.places_inside(0).start, self.places_inside(self.taps - 1).stop
+        return range(lo, max(lo, hi))

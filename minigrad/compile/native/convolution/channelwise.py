@@ -73,9 +73,8 @@ class Channelwise(NamedTuple):
 
 def edges(axis: Axis) -> tuple[list[int], range]:
     """The places along an axis that see padding, and the range of those between that see none."""
-    whole = [p for p in range(axis.places) if all(axis.sees(p, tap) for tap in range(axis.taps))]
-    between = range(whole[0], whole[-1] + 1) if whole else range(0)
-    return [p for p in range(axis.places) if p not in between], between
+    between = axis.whole
+    return [*range(between.start), *range(between.stop, axis.places)], between
 
 
 def each_vector(

@@ -212,9 +212,12 @@ class _Driver:
         width = self.g.axes[2]
         if self.segments > 1 or self.g.depth < _DEEP:
             return []
-        taps = range(width.taps)
-        places = [p for p in range(width.places) if not all(width.sees(p, tap) for tap in taps)]
-        edges = sorted({p // self.wide for p in places})
+        whole = width.whole
+        edges = [
+            i
+            for i in range(self.tiles)
+            if i * self.wide < whole.start or min((i + 1) * self.wide, width.places) > whole.stop
+        ]
         between = [i for i in range(self.tiles) if i not in edges]
         if len(edges) > _MOST_EDGES or (between and between[-1] - between[0] >= len(between)):
             return []

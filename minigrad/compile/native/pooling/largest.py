@@ -11,6 +11,7 @@ from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_funct
 from minigrad.compile.native.memory import plus, split_index, times
 from minigrad.compile.native.pooling.spec import PoolingSpec
 from minigrad.compile.native.pooling.sweep import (
+    LONGEST,
     WRITTEN_OUT,
     Columns,
     Gathering,
@@ -81,7 +82,7 @@ def emit_max_pool_gradient(
             positions of all examples, its column is the channel.
 
     Returns:
-        None for elements that are no floats.
+        None for elements that are no floats, and for very long axes if windows overlap.
     """
     s = spec.volume
     if not s.type.is_float:
@@ -91,6 +92,8 @@ def emit_max_pool_gradient(
         return Kernel((), 64)
     if s.apart and places and s.taps <= WRITTEN_OUT:
         return Kernel((_blocks(module, s, epilogue),), 64)
+    if max(s.sizes) > LONGEST:
+        return None
     phases = [_shares(module, s)] if places else []
     phases.append(_gathered(module, s, epilogue))
     return Kernel(tuple(phases), max(places * memory_bytes(s.type), 64))

@@ -8,6 +8,7 @@ from minigrad.compile.native.kernel import Epilogue, Kernel, operand
 from minigrad.compile.native.memory import times
 from minigrad.compile.native.pooling.spec import PoolingSpec
 from minigrad.compile.native.pooling.sweep import (
+    LONGEST,
     Columns,
     Gathering,
     each_column,
@@ -97,11 +98,11 @@ def emit_avg_pool_gradient(
             positions of all examples, its column is the channel.
 
     Returns:
-        None for elements that are no floats.
+        None for elements that are no floats, and for very long axes.
     """
     s = spec.volume
     t = s.type
-    if not t.is_float:
+    if not t.is_float or max(s.sizes) > LONGEST:
         return None
     if not s.batch * s.channels * math.prod(s.sizes):
         return Kernel(())
@@ -137,10 +138,7 @@ def _count(w: Writer, s: PoolingSpec, at: list[Value]) -> Value:
         if not axis.padded:
             total = w.mul(total, w.index(axis.taps))
             continue
-        numbers = []
-        for p in range(axis.places):
-            positions = [axis.first + p * axis.stride + j * axis.dilation for j in range(axis.taps)]
-            numbers.append(sum(0 <= q < axis.size for q in positions))
+        numbers = [len(axis.taps_inside(p)) for p in range(axis.places)]
         here = place
         if i == 0:
             here = w.rem(place, w.index(axis.places))

@@ -23,6 +23,8 @@ from minigrad.compile.native.writer import Module, Value, Writer
 
 #: Vectors of channels that are computed side by side.
 _SIDE_BY_SIDE = 4
+#: Axes up to this length are gone through with tables.
+LONGEST = 1 << 16
 #: Windows up to this many taps are written out, if none of them can lie outside.
 WRITTEN_OUT = 16
 
@@ -187,16 +189,24 @@ class _Seeing(NamedTuple):
 
 def _seeing(axis: Axis) -> _Seeing:
     """The windows that see each position, by their taps in order: later taps, earlier windows."""
-    first, count = [], []
+    stride, dilation = axis.stride, axis.dilation
+    common = math.gcd(stride, dilation)
+    # From one tap that sees a position to the next, and between the windows that see it so.
+    period, step = stride // common, dilation // common
+    taps = {j * dilation % stride: j for j in reversed(range(min(period, axis.taps)))}
+    first, number = [], []
     for position in range(axis.size):
-        seen = []
-        for tap in range(axis.taps):
-            place, rest = divmod(position - axis.first - tap * axis.dilation, axis.stride)
-            if not rest and 0 <= place < axis.places:
-                seen.append(place)
-        first.append(seen[0] if seen else 0)
-        count.append(len(seen))
-    return _Seeing(first, count, axis.dilation // math.gcd(axis.dilation, axis.stride))
+        at = position - axis.first
+        tap = taps.get(at % stride)
+        window, seen = 0, range(0)
+        if tap is not None:
+            window = (at - tap * dilation) // stride
+            least = max(-((axis.places - 1 - window) // step), 0)
+            most = min((axis.taps - 1 - tap) // period, window // step)
+            seen = range(least, max(least, most + 1))
+        first.append(window - seen.start * step if seen else 0)
+        number.append(len(seen))
+    return _Seeing(first, number, step)
 
 
 def table(module: Module, numbers: Sequence[int]) -> Value:
