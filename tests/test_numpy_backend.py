@@ -16,7 +16,7 @@ import minigrad.optim
 from minigrad.compile.builder import Builder
 from minigrad.compile.kernels import Repeat
 from minigrad.compile.numpy_backend import NumpyCode, blocks, places
-from minigrad.compile.program import Operand, Program, own_results
+from minigrad.compile.program import Operand, Program
 from minigrad.compile.rewrite import rewrite
 from minigrad.core.registry import REGISTRY
 from minigrad.core.state import Transaction
@@ -39,9 +39,7 @@ def sizes(request, monkeypatch):
 
 
 def prepared(program: Program) -> Any:
-    rewrite(program)
-    own_results(program)
-    return NumpyCode(program).run
+    return NumpyCode(rewrite(program)).run
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES, ids=lambda p: p.name)

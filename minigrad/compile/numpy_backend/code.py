@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.compile.kernels import Repeat, failure, fitting, used_outputs
-from minigrad.compile.numpy_backend.emitting import Emitter, Step
-from minigrad.compile.numpy_backend.places import SMALL_BYTES
+from minigrad.compile.kernels import Repeat, failure, fitting, is_plain, used_outputs
+from minigrad.compile.numpy_backend.emitting import Emitter
 from minigrad.compile.numpy_backend.rules import for_numpy
 from minigrad.compile.program import Operand, Program, own_results
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
 from minigrad.core.tensor import Array
-from minigrad.executor.reference import Way
+from minigrad.executor.reference import GENERIC, Way
 
 #: The slots of what every run brings: its state, and how it runs.
 TRANSACTION, WAY = 0, 1
@@ -32,26 +31,33 @@ class NumpyCode:
 
     def __init__(self, program: Program) -> None:
         self.program = for_numpy(program)
-        own_results(program)
+        own_results(program, views=True)
         emitter = Emitter(program, used_outputs(program))
         self.steps = emitter.steps
         self._places = emitter.places
         self.arena = emitter.places.plan()
-        given = [*program.feeds, *program.cells.values()]
+        self._operands = [*program.feeds, *program.cells.values()]
         #: Where feeds and variables go, and whether they are copied there.
-        self._given = [(emitter.slot(x), x, emitter.is_staged(x)) for x in given]
+        self._given = [(emitter.slot(x), x, emitter.is_staged(x)) for x in self._operands]
         #: The results that are made in memory of their own, and where.
-        self._fresh = [
-            (emitter.slot(x), x.shape, x.dtype) for x in emitter.fresh if emitter.is_known(x)
-        ]
-        self._fetched = [self._result(emitter, x) for x in program.fetches]
-        self._written = [(key, *self._result(emitter, x)) for key, x in program.writes.items()]
+        self._fresh = [(emitter.slot(x), x.shape, x.dtype) for x in emitter.fresh]
+        results = [*program.fetches, *program.writes.values()]
+        #: Where results are, and whether they are to be copied from there.
+        self._results = [self._result(emitter, x) for x in results]
+        #: The shapes of those that are a view of what has been made.
+        self._reshaped = [(i, x.shape) for i, x in enumerate(results) if x is not x.root]
+        #: Where they stand among what `direct` returns.
+        self.fetched = list(range(len(program.fetches)))
+        self.written = list(
+            zip(program.writes, range(len(self.fetched), len(results)), strict=True)
+        )
+        self._is_plain = all(map(is_plain, program.instructions))
         self._free_slots = [i for i, slot in enumerate(self._places.slots) if not slot.fixed]
         self._frames: list[_Frame] = []
 
     @staticmethod
     def _result(emitter: Emitter, x: Operand) -> tuple[int, bool]:
-        at = emitter.slot(x)
+        at = emitter.slot(x.root)
         return at, emitter.places.is_fixed(at)
 
     def run(
@@ -72,16 +78,46 @@ class NumpyCode:
             Repeat: a check has failed; the reference executor has to repeat the run.
             MinigradError: a node failed; the message names it and the user's line.
         """
+        given = [*feeds, *[cells[key] for key in self.program.cells]]
+        results = self._compute(given, transaction, way)
+        return results[: len(self.fetched)], {key: results[at] for key, at in self.written}
+
+    def direct(self, feeds: Sequence[Any], cells: Iterable[Any]) -> list[Any] | None:
+        """The same for whatever was fed; None if `run` has to be taken.
+
+        Args:
+            feeds: what the caller gave, whatever it is.
+            cells: the values of the variables in `program.cells`.
+
+        Returns:
+            The arrays that `fetched` and `written` give positions in.
+        """
+        if not self._is_plain:
+            return None
+        given = [*feeds, *cells]
+        for value, x in zip(given, self._operands, strict=True):
+            if (
+                type(value) is not np.ndarray
+                or value.dtype is not x.dtype
+                or value.shape != x.shape
+            ):
+                return None
+        try:
+            return self._compute(given, None, GENERIC)
+        except Repeat:
+            return None
+
+    def _compute(self, given: Sequence[Array], transaction: Any, way: Way) -> list[Array]:
+        """The results, for the values of feeds and variables."""
         try:
             frame = self._frames.pop()
         except IndexError:
             frame = _Frame(self)
         arrays = frame.arrays
-        values = [*feeds, *[cells[key] for key in self.program.cells]]
         steps = iter(frame.steps)
         token = NUMPY_ERRSTATE.set(POLICY.get())
         try:
-            for (at, operand, staged), value in zip(self._given, values, strict=True):
+            for (at, operand, staged), value in zip(self._given, given, strict=True):
                 if not staged:
                     arrays[at] = fitting(value, operand)
                 elif value.shape == operand.shape:
@@ -93,10 +129,9 @@ class NumpyCode:
             arrays[TRANSACTION], arrays[WAY] = transaction, way
             for function, args in steps:
                 function(*args)
-            fetched = [arrays[at].copy() if fixed else arrays[at] for at, fixed in self._fetched]
-            writes = {
-                key: arrays[at].copy() if fixed else arrays[at] for key, at, fixed in self._written
-            }
+            made = [arrays[at].copy() if copied else arrays[at] for at, copied in self._results]
+            for i, shape in self._reshaped:
+                made[i] = made[i].reshape(shape)
         except Repeat:
             raise
         except Exception as error:
@@ -110,7 +145,7 @@ class NumpyCode:
             for at in self._free_slots:
                 arrays[at] = None
             self._frames.append(frame)
-        return fetched, writes
+        return made
 
     def _failure(self, position: int, arrays: list[Any], error: Exception) -> Exception:
         """What to raise for an error in a step."""
@@ -131,6 +166,3 @@ class _Frame:
         self.steps: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
             step.bound(self.arrays, code._places) for step in code.steps
         ]
-
-
-__all__ = ["SMALL_BYTES", "NumpyCode", "Step"]

@@ -4,70 +4,31 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minigrad.compile.fuse import Group, fuse
-from minigrad.compile.kernels import Repeat, call, fitting, is_plain, pure_kernel
+from minigrad.compile.kernels import is_plain, pure_kernel
 from minigrad.compile.numpy_backend.blocks import LARGE_BYTES, BlockCode, cut
 from minigrad.compile.numpy_backend.own_kernels import OWN
-from minigrad.compile.numpy_backend.places import SMALL_BYTES, Places, filled, look
+from minigrad.compile.numpy_backend.places import SMALL_BYTES, Places
 from minigrad.compile.numpy_backend.recipes import Call, Ref, copying, recipe_of, reduction
-from minigrad.compile.program import Instruction, Operand, Program, Sizes
+from minigrad.compile.numpy_backend.steps import (
+    KernelCall,
+    Step,
+    check,
+    effect,
+    let_go,
+    look_again,
+)
+from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by
 from minigrad.compile.rewrite.matrices import is_plain_matrix
 from minigrad.core.operation import Operation
-from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
 
 #: Pure kernels are run as sessions run them on NumPy.
 _FAST = Way(generic=False)
-
-Bound = tuple[Callable[..., Any], tuple[Any, ...]]
-
-
-class Step(NamedTuple):
-    """One call in a run.
-
-    Attributes:
-        function: what is called.
-        args: its arguments; arrays by their places.
-        out: the array given as ``out=``, if there is one.
-        takes_arrays: whether it takes the list of all arrays instead.
-        of_frame: whether it makes, for a frame, a function of the list of all arrays.
-        instruction: what it belongs to, if an error in it is that instruction's.
-        inputs: the slots of the instruction's inputs.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...] = ()
-    out: Ref | None = None
-    takes_arrays: bool = False
-    instruction: Instruction | None = None
-    inputs: tuple[int | None, ...] = ()
-    of_frame: bool = False
-
-    def bound(self, arrays: list[Any], places: Places) -> Bound:
-        """The function and arguments for the arrays of a frame."""
-        if self.takes_arrays:
-            return self.function, (arrays,)
-        if self.of_frame:
-            return self.function(), (arrays,)
-        refs = [a for a in (*self.args, self.out) if type(a) is Ref]
-        if all(places.is_fixed(ref.slot) for ref in refs):
-            args = filled(self.args, arrays)
-            if self.out is None:
-                return self.function, args
-            return functools.partial(self.function, out=arrays[self.out.slot]), args
-        return _late(self), (arrays,)
-
-
-def _late(step: Step) -> Callable[[list[Any]], None]:
-    """A call whose arrays are there only in the run."""
-    function, args, out = step.function, step.args, step.out
-    if out is not None:
-        return lambda arrays: function(*filled(args, arrays), out=arrays[out.slot])
-    return lambda arrays: function(*filled(args, arrays))
 
 
 class Emitter:
@@ -86,13 +47,13 @@ class Emitter:
         self._wanted = wanted
         for name in ("transaction", "way"):
             self.places.add_free(Operand((), np.dtype(object), label=name))
-        self._results = set(program.results)
+        self._results = {x.root for x in program.results}
         units = list(_units(program))
         self._last = self._last_uses(units)
         in_blocks = {x for unit in units if isinstance(unit, BlockCode) for x in unit.outputs}
         self.fresh = [
             x
-            for x in program.results
+            for x in self._results
             if x.nbytes > SMALL_BYTES
             and x.producer is not None
             and (x in in_blocks or self._is_computed(x.producer))
@@ -162,7 +123,7 @@ class Emitter:
     def _look(self, at: int) -> None:
         slot = self.places.slots[at]
         if not slot.fixed:
-            self._add(Step(functools.partial(_look, at, slot), takes_arrays=True))
+            self._add(Step(functools.partial(look_again, at, slot), takes_arrays=True))
 
     def _resolved(self, place: Any) -> Any:
         """A reference without `bits`."""
@@ -204,14 +165,14 @@ class Emitter:
             and not self.places.is_fixed(self.slot(x))
         ]
         if done:
-            self._add(Step(functools.partial(_let_go, done), takes_arrays=True))
+            self._add(Step(functools.partial(let_go, done), takes_arrays=True))
 
     # -- instructions ----------------------------------------------------------------------
 
     def _instruction(self, step: Instruction) -> None:
         inputs = [self._ref(x) for x in step.inputs]
         if step.kind == "check":
-            self._add(Step(_check, tuple(inputs)))
+            self._add(Step(check, tuple(inputs)))
         elif step.kind == "reduce":
             axes = tuple(range(*step.attrs["axes"]))
             out = self._target(step.output)
@@ -291,10 +252,12 @@ class Emitter:
         if plain:
             kernel = pure_kernel(step, _FAST)
         else:
-            kernel = functools.partial(_effect, self.program, step, used)
+            kernel = functools.partial(effect, self.program, step, used)
         fixed = [o is not None and self.places.is_fixed(o[0]) for o in outputs]
         owned = [o is not None and o[1] in self._results for o in outputs]
-        run = _Kernel(kernel, slots, list(zip(outputs, fixed, owned, strict=True)), single, plain)
+        run = KernelCall(
+            kernel, slots, list(zip(outputs, fixed, owned, strict=True)), single, plain
+        )
         self._add(Step(run, takes_arrays=True, instruction=step, inputs=slots))
 
     def _blocks(self, code: BlockCode) -> None:
@@ -302,68 +265,6 @@ class Emitter:
             self._target(x)
         code.place(self._ref)
         self._add(Step(code.for_frame, of_frame=True))
-
-
-class _Kernel:
-    """Calls a kernel on arrays, and puts what it returns where it belongs."""
-
-    __slots__ = ("inputs", "kernel", "outputs", "plain", "single")
-
-    def __init__(
-        self,
-        kernel: Callable[..., Any],
-        inputs: tuple[int | None, ...],
-        outputs: list[tuple[tuple[int, Operand] | None, bool, bool]],
-        single: bool,
-        plain: bool,
-    ) -> None:
-        self.kernel = kernel
-        self.inputs = inputs
-        self.outputs = outputs
-        self.single = single
-        self.plain = plain
-
-    def __call__(self, arrays: list[Any]) -> None:
-        given = [None if at is None else arrays[at] for at in self.inputs]
-        made = self.kernel(*given) if self.plain else self.kernel(arrays[0], arrays[1], given)
-        if self.single:
-            made = (made,)
-        for (place, fixed, owned), array in zip(self.outputs, made, strict=True):
-            if place is None:
-                continue
-            at, operand = place
-            array = fitting(array, operand)
-            if fixed:
-                np.copyto(arrays[at], array)
-            elif owned or any(x is not None and np.may_share_memory(array, x) for x in given):
-                arrays[at] = np.array(array, order="C")
-            else:
-                arrays[at] = array
-
-
-def _effect(
-    program: Program,
-    step: Instruction,
-    used: tuple[bool, ...],
-    transaction: Any,
-    way: Way,
-    inputs: Sequence[Array | None],
-) -> Any:
-    return call(program, step, inputs, used, transaction, way)
-
-
-def _check(condition: Array) -> None:
-    if not condition.all():
-        raise Repeat("a check has failed")
-
-
-def _look(at: int, slot: Any, arrays: list[Any]) -> None:
-    arrays[at] = look(slot, arrays[slot.base])
-
-
-def _let_go(slots: Sequence[int], arrays: list[Any]) -> None:
-    for at in slots:
-        arrays[at] = None
 
 
 def unit_reads(unit: Instruction | BlockCode) -> list[Operand]:
@@ -378,7 +279,7 @@ def _units(program: Program) -> Sequence[Instruction | BlockCode]:
     if not any(x.nbytes > LARGE_BYTES for step in program.instructions for x in step.outputs):
         return program.instructions
     pieces = fuse(program)
-    needed = _needed(pieces, program)
+    needed = needed_by([p.steps if isinstance(p, Group) else [p] for p in pieces], program)
     units: list[Instruction | BlockCode] = []
     for piece in pieces:
         if not isinstance(piece, Group):
@@ -390,14 +291,3 @@ def _units(program: Program) -> Sequence[Instruction | BlockCode]:
         else:
             units.append(blocks)
     return units
-
-
-def _needed(pieces: Sequence[Group | Instruction], program: Program) -> set[Operand]:
-    """The values that are read outside the piece that makes them."""
-    made_in: dict[Operand, int] = {}
-    needed = set(program.results)
-    for i, piece in enumerate(pieces):
-        for step in piece.steps if isinstance(piece, Group) else (piece,):
-            needed.update([x.root for x in step.inputs if x and made_in.get(x.root, i) != i])
-            made_in.update(dict.fromkeys(step.outputs, i))
-    return needed
