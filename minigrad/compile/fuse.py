@@ -134,7 +134,8 @@ class Group:
             if any(n < 0 for n in view.constant.strides):
                 return None
             size = view.dtype.itemsize
-            return Access(view, 0, tuple([n // size for n in view.constant.strides]))
+            steps = zip(target, view.constant.strides, strict=True)
+            return Access(view, 0, tuple([0 if n == 1 else s // size for n, s in steps]))
         strides = tuple([0 if n == 1 else s for n, s in zip(target, view.strides, strict=True)])
         return Access(x.root, view.offset, strides)
 
