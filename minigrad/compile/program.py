@@ -24,6 +24,9 @@ Sizes: TypeAlias = tuple[int, ...]
 #: check: nothing is made; if an element of its input is False, the run is repeated elsewhere.
 Kind: TypeAlias = Literal["map", "reduce", "product", "special", "call", "check"]
 
+#: The special kernels whose inputs may be views of any strides; others take them in C order.
+STRIDED = frozenset({"place"})
+
 
 class View(NamedTuple):
     """Another look at an operand's elements.

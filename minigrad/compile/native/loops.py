@@ -478,6 +478,8 @@ class _GroupEmitter:
         """Write the code for one vector of elements; what each reduction joins."""
         w = self.w
         values: dict[Operand, Value] = {}
+        # Apart from those, because a group may read an operand and other views of it.
+        loaded: dict[Operand, Value] = {}
         in_row = index if plain is None else w.add(index, plain)
         lanes = self.lanes
 
@@ -496,9 +498,9 @@ class _GroupEmitter:
                 made = self._reload(root, in_row, mask)
                 values[root] = made
                 return made
-            found = values.get(x)
+            found = loaded.get(x)
             if found is None:
-                found = values[x] = self._load(self.group.accesses[x, "full"], index, mask, offsets)
+                found = loaded[x] = self._load(self.group.accesses[x, "full"], index, mask, offsets)
             return found
 
         joined: dict[Instruction, Value] = {}

@@ -14,10 +14,10 @@ from minigrad.compile.native.kernel import Arg, PieceCode
 from minigrad.compile.native.loops import emit_group
 from minigrad.compile.native.product_spec import ProductSpec
 from minigrad.compile.native.products import emit_product
-from minigrad.compile.native.specials import SPECIALS, STRIDED
+from minigrad.compile.native.specials import SPECIALS
 from minigrad.compile.native.types import has_type, type_of
 from minigrad.compile.native.writer import Module
-from minigrad.compile.program import Instruction, Operand
+from minigrad.compile.program import STRIDED, Instruction, Operand
 
 
 def emit_piece(module: Module, piece: Piece, needed: Collection[Operand]) -> PieceCode | None:

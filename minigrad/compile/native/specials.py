@@ -17,9 +17,6 @@ from minigrad.compile.program import Instruction
 #: which only the shape is read; its outputs; and scratch memory if any.
 Emitter: TypeAlias = Callable[[Module, Instruction], "Kernel | None"]
 
-#: Of these the inputs may be views of any strides; of the others they are in C order.
-STRIDED = frozenset({"place"})
-
 SPECIALS: dict[str, Emitter] = {
     "convolution": window_kernels.convolution,
     "convolution_transpose": window_kernels.convolution_transpose,

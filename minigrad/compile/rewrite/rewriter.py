@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.compile import views
 from minigrad.compile.builder import FOLDED_ELEMENTS, Builder, NotPlanned
 from minigrad.compile.kernels import pure_kernel
-from minigrad.compile.program import Instruction, Kind, Operand, Program, Sizes
+from minigrad.compile.program import STRIDED, Instruction, Kind, Operand, Program, Sizes
 from minigrad.compile.rewrite.rule import Rule
 from minigrad.compile.rewrite.seeing import seen_in
 from minigrad.core.primitive import Primitive
@@ -144,6 +144,8 @@ class Rewriter(Builder):
         for x in step.inputs:
             if x is not None and (x.root in self._instead or x.constant is not None):
                 step.inputs = tuple([y if y is None else self.now(y) for y in step.inputs])
+                if step.kind == "special" and step.name not in STRIDED:
+                    self._lay_out(step)
                 break
         if not step.pure:
             self.program.instructions.append(step)
@@ -167,6 +169,17 @@ class Rewriter(Builder):
         self.fired["common subexpressions"] += 1
         for x, y in zip(step.outputs, before.outputs, strict=True):
             self._put(x, y)
+
+    def _lay_out(self, step: Instruction) -> None:
+        """Copy the inputs of a step that now are views without C order."""
+        unread = () if step.primitive is None else step.primitive.shape_only
+        given = list(step.inputs)
+        for i, x in enumerate(given):
+            if x is not None and x.constant is None and i not in unread:
+                made = given[i] = self.copy(x)
+                self._uses[x.root] -= 1
+                self._uses[made.root] += 1
+        step.inputs = tuple(given)
 
     def _is_met(self, condition: Operand | None) -> bool:
         if condition is None or condition.constant is None:

@@ -1,0 +1,53 @@
+"""Small graphs on which executors once disagreed; most were found by tools/fuzz.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from plan_runs import assert_same
+
+import minigrad as mg
+
+pytest.importorskip("llvmlite")
+
+EXECUTORS = ("numpy", "native")
+
+
+def agree(build: Callable[..., Any], *arrays: Any) -> list[Any]:
+    """Compare executors on the graph that `build` makes of placeholders for these arrays."""
+    with mg.Graph().as_default() as graph:
+        inputs = [mg.placeholder(a.dtype, a.shape) for a in arrays]
+        made = build(*inputs)
+        fetches = list(made) if isinstance(made, list | tuple) else [made]
+        variables = mg.global_variables()
+    feeds = dict(zip(inputs, arrays, strict=True))
+    expected: list[Any] = []
+    for name in ("reference", *EXECUTORS):
+        with mg.Session(graph, executor=name) as session:
+            session.run([v.initializer for v in variables])
+            found = session.run(fetches, feeds)
+            found += [session.value_of(v) for v in variables]
+        expected = expected or found
+        for a, b in zip(expected, found, strict=True):
+            assert_same(a, b)
+    return expected
+
+
+def floats(*shape: int, dtype: Any = "float32") -> Any:
+    return np.random.default_rng(len(shape)).normal(size=shape).astype(dtype)
+
+
+def test_an_operand_and_another_view_of_it_in_one_loop() -> None:
+    agree(lambda x: [mg.tanh(x) + x[::-1], x * 2.0], floats(7))
+    agree(lambda x: x @ mg.matrix_transpose(x), floats(1, 2, 1))
+    agree(lambda x: [x, mg.flip(x)], floats(5))
+
+
+def test_kernels_that_want_elements_in_order_get_a_copy_of_a_view() -> None:
+    def build(x: Any) -> Any:
+        return mg.gradients(mg.vecdot(x[[0, -1, 0]], x), [x])[0]
+
+    agree(lambda x: mg.convert_to_tensor(build(x)), np.ones((1, 1), "float32"))
