@@ -41,7 +41,7 @@ _THOROUGH = Recipe(
     level=2,
 )
 # A fifth of the time, code a third slower; and straight through, whatever the size.
-_QUICK = Recipe(("always_inliner",), level=0)
+QUICK = Recipe(("always_inliner",), level=0)
 _LONG_MODULE = 20_000
 _LONG_FUNCTION = 5_000
 
@@ -100,7 +100,7 @@ def recipe_for(ir: str) -> Recipe:
         return _THOROUGH
     longest = max((part.count("\n") for part in ir.split("\n}")), default=0)
     if longest > _LONG_FUNCTION or ir.count("\n") > _LONG_MODULE:
-        return _QUICK
+        return QUICK
     return _THOROUGH
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
 
 _empty = np.empty
+#: In this run of a program it is compiled well; until then, quickly.
+PATIENCE = 3
 
 
 class Stretch(NamedTuple):
@@ -72,22 +75,44 @@ class NativeCode:
         self.arena = self._plan_arena()
         self.steps: list[Stretch | Instruction] = []
         self._cut(module)
-        names = [s.name for s in self.steps if isinstance(s, Stretch)]
         self.text = module.text()
-        self._code = engine.load(self.text, names) if names else None
         self._uses_blas = "@mg_sgemm" in self.text or "@mg_dgemm" in self.text
-        self._entries: list[Callable[..., int] | Instruction] = [
-            _entry(self._code.address(s.name)) if isinstance(s, Stretch) else s  # type: ignore[union-attr]
-            for s in self.steps
-        ]
+        #: The machine code in use, and what was in use before: a thread may still be in it.
+        self._loaded: list[engine.Code] = []
+        self._runs = 0
+        self._lock = threading.Lock()
+        self._load(quick=not apart)
         self._wanted = used_outputs(program)
         self._free: list[_Memory] = []
         places = self._objects.places
         #: Where the results stand among the arrays of a run.
         self.fetched = [places[x.root] for x in program.fetches]
         self.written = [(key, places[x.root]) for key, x in program.writes.items()]
-        one = self._entries[0] if len(self._entries) == 1 and not self._uses_blas else None
-        self._only = None if isinstance(one, Instruction) else one
+
+    def _load(self, *, quick: bool) -> None:
+        """Make machine code, quickly or well; both give the same results."""
+        names = [s.name for s in self.steps if isinstance(s, Stretch)]
+        entries: list[Callable[..., int] | Instruction] = []
+        if names:
+            code = engine.load(self.text, names, quick=quick)
+            self._loaded.append(code)
+        for step in self.steps:
+            if isinstance(step, Stretch):
+                entries.append(_entry(code.address(step.name)))
+            else:
+                entries.append(step)
+        self._entries = entries
+        #: The one function that does it all, if there is one; once it is worth entering directly.
+        self._only: Callable[..., int] | None = None
+        if len(entries) == 1 and not self._uses_blas and not quick:
+            self._only = entries[0]  # type: ignore[assignment]
+        self._quick = quick
+
+    def improve(self) -> None:
+        """Make better machine code, for a program that is run again and again."""
+        with self._lock:
+            if self._quick:
+                self._load(quick=False)
 
     # -- planning --------------------------------------------------------------------------
 
@@ -159,6 +184,10 @@ class NativeCode:
         Raises:
             Repeat: a check has failed; the reference executor has to repeat the run.
         """
+        if self._quick:
+            self._runs += 1
+            if self._runs == PATIENCE:
+                self.improve()
         memory = self._memory()
         arrays = self._arrays(feeds, [cells[key] for key in self.program.cells])
         try:
@@ -188,7 +217,13 @@ class NativeCode:
         """
         entry = self._only
         if entry is None:
-            return None
+            # Whoever asks for this means to run it often.
+            if not self._quick:
+                return None
+            self.improve()
+            entry = self._only
+            if entry is None:
+                return None
         arrays = self._arrays(feeds, cells)
         memory = self._memory()
         try:
