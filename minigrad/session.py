@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from operator import is_
@@ -36,6 +38,8 @@ from minigrad.running import Executor, Running
 __all__ = ["Session", "get_default_session"]
 
 _default_session: ContextVar[Session | None] = ContextVar("minigrad.session", default=None)
+#: How many kinds of runs a session keeps the plans of; the one unused for longest goes first.
+MOST_PLANS = 256
 #: How often a graph may have grown between two runs before the session warns.
 _GROWTHS = 50
 
@@ -78,7 +82,7 @@ class Session:
         self._executor = Executor(executor, check_numerics=check_numerics)
         self.executor = self._executor.name
         self._store = Store()
-        self._plans: dict[tuple[Any, ...], tuple[Running, Fetches]] = {}
+        self._plans: OrderedDict[tuple[Any, ...], tuple[Running, Fetches]] = OrderedDict()
         self._closed = False
         self._tokens: list[tuple[Token[State], Token[Session | None]]] = []
         self._seen_nodes = -1
@@ -225,7 +229,8 @@ class Session:
 
         Returns:
             ``plans``: kinds of runs, each with its fetches and feeds; ``compiled``: programs
-            compiled, one for each combination of shapes; ``evicted``: those dropped for others;
+            compiled, one for each combination of shapes; ``evicted``: plans and programs dropped
+            for others;
             ``hits``: runs of a program that was there; ``unplanned``: runs that were computed node
             by node; ``seconds``: spent on compiling.
 
@@ -263,13 +268,22 @@ class Session:
             single,
             graph.effects_version,
         )
-        found = self._plans.get(key)
+        plans = self._plans
+        found = plans.get(key)
         if found is None:
             with graph.lock:
                 leaves = Fetches(graph, items, single, flat)
                 plan = Plan(graph, leaves.tensors, leaves.operations, feeds, leaves.variables)
-            found = self._plans[key] = (self._executor.running(plan, self.slot), leaves)
+            found = plans[key] = (self._executor.running(plan, self.slot), leaves)
             self._notice_growth()
+            while len(plans) > MOST_PLANS:
+                # Another thread may be doing the same.
+                with contextlib.suppress(KeyError):
+                    plans.popitem(last=False)
+                    self._executor.stats.evicted += 1
+        else:
+            with contextlib.suppress(KeyError):
+                plans.move_to_end(key)
         return found
 
     def _notice_growth(self) -> None:

@@ -11,7 +11,7 @@ class Stats:
 
     Attributes:
         compiled: programs compiled.
-        evicted: of these, programs that were dropped for others.
+        evicted: plans and programs that were dropped for others.
         hits: runs of a program that was there already.
         unplanned: runs of plans that were computed node by node.
         seconds: spent on compiling.
