@@ -168,7 +168,7 @@ def exp_between(
 
 
 def exp(w: Writer, x: Value) -> Value:
-    """e to the power of x. Largest error found: 1.1 ulp in float32, 1.1 in float64."""
+    """e to the power of x."""
     low, high = _TABLE[x.type.bits].ends
     return exp_between(w, above(w, low, below(w, high, x)))
 
@@ -199,7 +199,7 @@ def expm1_pieces(w: Writer, x: Value, k: float, shift: int) -> tuple[Value, Valu
 
 
 def expm1(w: Writer, x: Value) -> Value:
-    """exp(x) - 1. Largest error found: see `tools/check_native_math.py`."""
+    """exp(x) - 1, to full accuracy also near 0."""
     table = _TABLE[x.type.bits]
     held = above(w, table.minus_one, below(w, table.ends[1], x))
     # Half of the result, because 2^n may overflow where the result does not.
