@@ -282,8 +282,10 @@ class Session:
                     plans.popitem(last=False)
                     self._executor.stats.evicted += 1
         else:
-            with contextlib.suppress(KeyError):
+            try:
                 plans.move_to_end(key)
+            except KeyError:  # Another thread has evicted it.
+                plans[key] = found
         return found
 
     def _notice_growth(self) -> None:
