@@ -356,3 +356,20 @@ def test_other_dtypes_have_no_kernel() -> None:
         spec = ProductSpec(t, (), 4, 4, 4, (4, 1), (4, 1))
         assert emit_product(Module(64), spec) is None
         assert emit_packing(Module(64), spec) is None
+
+
+def test_long_products_can_be_interrupted_between_phases() -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((700, 90)), rng.standard_normal((90, 300))
+    whole = matmul(a, b)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "_LONGEST_PHASE", 1e5)
+        kernel = emit_product(Module(64), spec_of(a, b))
+        assert kernel is not None
+        assert len(kernel.phases) > 4
+        assert np.array_equal(matmul(a, b, cuts=random.Random(0)), whole)
+    spec = ProductSpec(F32, (), 20_000, 20_000, 20_000, (20_000, 1), (20_000, 1))
+    for blas in (False, True):
+        kernel = emit_product(Module(64), spec, blas=blas)
+        assert kernel is not None
+        assert max(phase.work for phase in kernel.phases) < 3e8

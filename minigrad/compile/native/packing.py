@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from minigrad.compile.native.product_loops import step
 from minigrad.compile.native.types import I64, PTR, Type, memory_bytes
 from minigrad.compile.native.writer import Module, Value, Writer
 
+#: How b lies in memory: its rows contiguous, or its columns, or neither.
+Order: TypeAlias = Literal["rows", "columns", "any"]
 
-def pack(
-    w: Writer,
-    t: Type,
-    b: Value,
-    strides: tuple[int, int],
-    k: Value,
-    columns: Value,
-    panel: Value,
-    width: int,
-) -> None:
-    """Write a call that packs a panel of columns.
 
-    Args:
-        w: where the call is written.
-        t: the elements' type.
-        b: where the first column begins.
-        strides: of b from row to row and from column to column, in elements.
-        k: how many rows there are.
-        columns: how many columns, at most `width`.
-        panel: where the rows are put one after the other, with zeros where columns are missing.
-        width: length of a row of the panel.
+def order_of(row: int, column: int) -> Order:
+    """How a matrix of such strides lies in memory."""
+    return "rows" if column == 1 else "columns" if row == 1 else "any"
+
+
+def packer(module: Module, t: Type, order: Order) -> str:
+    """The name of the function that packs a panel of columns, made once a module.
+
+    ``void @pack(ptr b, i64 row, i64 column, i64 k, i64 columns, ptr panel, i64 width)`` writes k
+    rows of `columns` elements one after the other, at a distance of `width`, with zeros where
+    columns are missing. `row` and `column` are the strides of b, in elements.
     """
-    row, column = strides
-    given = w.index(row), w.index(column), k, columns, panel, w.index(width)
-    w.call(_packer(w.module, t, row, column), b, *given)
-
-
-def _packer(module: Module, t: Type, row: int, column: int) -> str:
-    write = _write_rows if column == 1 else _write_columns if row == 1 else _write_any
+    write = {"rows": _write_rows, "columns": _write_columns, "any": _write_any}[order]
     return module.shared((write, t), lambda name: write(module, name, t))
 
 
@@ -57,51 +46,19 @@ def _write_rows(module: Module, name: str, t: Type) -> None:
         target = w.at(panel, step(w, down.index, width), t)
         with w.loop(0, whole, lanes) as loop:
             w.store(w.load(w.at(source, loop.index, t), vt), w.at(target, loop.index, t))
-        with w.when(w.compare("<", whole, columns)):
-            source, target = w.at(source, whole, t), w.at(target, whole, t)
-            exist = w.mask(w.sub(columns, whole), lanes)
-            wanted = w.mask(w.sub(width, whole), lanes)
-            w.store_masked(w.load_masked(source, vt, exist), target, wanted)
-    _fill(w, t, k, w.add(whole, w.index(lanes)), panel, width)
+        with w.loop(whole, width, lanes) as loop:
+            exist = w.mask(w.maximum(w.sub(columns, loop.index), w.index(0)), lanes)
+            wanted = w.mask(w.sub(width, loop.index), lanes)
+            value = w.load_masked(w.at(source, loop.index, t), vt, exist)
+            w.store_masked(value, w.at(target, loop.index, t), wanted)
     w.finish()
 
 
 def _write_any(module: Module, name: str, t: Type) -> None:
     """Any strides: one element after the other."""
     w = _begin(module, name)
-    b, row, column, k, columns, panel, width = w.parameters
-    _copy_elements(w, t, b, row, column, k, w.index(0), columns, panel, width)
-    _fill(w, t, k, columns, panel, width)
+    _copy_rest(w, t, w.index(0), w.index(0))
     w.finish()
-
-
-def _copy_elements(
-    w: Writer,
-    t: Type,
-    b: Value,
-    row: Value,
-    column: Value,
-    k: Value,
-    first: Value,
-    columns: Value,
-    panel: Value,
-    width: Value,
-) -> None:
-    """Copy the columns from `first` on."""
-    with w.loop(0, k) as rows:
-        source = w.at(b, step(w, rows.index, row), t)
-        target = w.at(panel, step(w, rows.index, width), t)
-        with w.loop(first, columns) as loop:
-            value = w.load(w.at(source, step(w, loop.index, column), t), t)
-            w.store(value, w.at(target, loop.index, t))
-
-
-def _fill(w: Writer, t: Type, k: Value, columns: Value, panel: Value, width: Value) -> None:
-    """Zeros in the columns that are not there."""
-    with w.loop(0, k) as rows:
-        target = w.at(panel, step(w, rows.index, width), t)
-        with w.loop(columns, width) as loop:
-            w.store(w.const(0, t), w.at(target, loop.index, t))
 
 
 def _write_columns(module: Module, name: str, t: Type) -> None:
@@ -109,13 +66,12 @@ def _write_columns(module: Module, name: str, t: Type) -> None:
     w = _begin(module, name)
     b, _, column, k, columns, panel, width = w.parameters
     piece = 16 // memory_bytes(t)
-    one, none = w.index(1), w.index(0)
     rows = w.and_(k, w.index(-piece))
-    start = none
-    # By whole vectors of columns, then by as few as a piece has elements.
-    for lanes in sorted({module.lanes(t), piece}, reverse=True):
+    done = w.index(0)
+    # Twice as many columns at a time as a piece has elements, where the machine has such vectors.
+    for lanes in sorted({piece, min(2 * piece, module.lanes(t))}, reverse=True):
         stop = w.and_(columns, w.index(-lanes))
-        with w.loop(start, stop, lanes) as across:
+        with w.loop(done, stop, lanes) as across:
             top = w.at(b, step(w, across.index, column), t)
             left = w.at(panel, across.index, t)
             with w.loop(0, rows, piece) as down:
@@ -123,14 +79,27 @@ def _write_columns(module: Module, name: str, t: Type) -> None:
                 target = w.at(left, step(w, down.index, width), t)
                 for i, value in enumerate(_turned(w, t, source, column, lanes, piece)):
                     w.store(value, w.at(target, step(w, width, i), t))
-        start = stop
-    # What is left: rows below the pieces, then columns beside them.
-    below = w.at(panel, step(w, rows, width), t)
-    rest = w.sub(k, rows)
-    _copy_elements(w, t, w.at(b, rows, t), one, column, rest, none, start, below, width)
-    _copy_elements(w, t, b, one, column, k, start, columns, panel, width)
-    _fill(w, t, k, columns, panel, width)
+        done = stop
+    _copy_rest(w, t, rows, done)
     w.finish()
+
+
+def _copy_rest(w: Writer, t: Type, rows: Value, done: Value) -> None:
+    """Copy one element after the other but for the first `done` columns of the first `rows` rows.
+
+    Columns that are not there become zeros.
+    """
+    b, row, column, k, columns, panel, width = w.parameters
+    first = w.select(w.compare("==", done, width), rows, w.index(0))
+    with w.loop(first, k) as down:
+        source = w.at(b, step(w, down.index, row), t)
+        target = w.at(panel, step(w, down.index, width), t)
+        start = w.select(w.compare("<", down.index, rows), done, w.index(0))
+        with w.loop(start, columns) as loop:
+            value = w.load(w.at(source, step(w, loop.index, column), t), t)
+            w.store(value, w.at(target, loop.index, t))
+        with w.loop(columns, width) as loop:
+            w.store(w.const(0, t), w.at(target, loop.index, t))
 
 
 def _turned(

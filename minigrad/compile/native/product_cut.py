@@ -13,14 +13,21 @@ from minigrad.compile.native.writer import Module
 UNIT_WORK = 1_000_000
 #: About as many units are made of a large product.
 _UNITS = 32
+#: Operations of a unit at most: a run can be interrupted only between units, some 20 milliseconds.
+_LARGEST_UNIT = 2_000_000_000
 #: Bytes of a packed panel: it lies on the stack, and in the cache of second level.
-_PANEL_BYTES = 64 * 1024
+PANEL_BYTES = 64 * 1024
 #: What the cache of second level holds for sure. Operands whose rows lie so far apart that as many
 #: as are used at a time reach further than this would often be read from beyond it.
 _NEAR_BYTES = 1024 * 1024
 #: Rows that are multiplied with a panel of b before packing it, which costs as much as 4 to 12 rows
 #: do, is forgotten.
 _MANY_ROWS = 256
+#: Fewer rows than these are not shared by several units: each would fetch the same columns of b.
+_SOME_ROWS = 32
+#: Rows that a large b is hardly worth fetching for: it is walked a few of its own rows at a time,
+#: along them, as memory likes best.
+_FEW_ROWS = 16
 #: Columns for which turning all of a costs little.
 _MANY_COLUMNS = 256
 #: The longest sum that is made in one chain.
@@ -85,7 +92,7 @@ def cut(module: Module, spec: ProductSpec) -> Cut:
     width = vectors * lanes
     panels = ceil_div(spec.n, width)
     one = spec.operations // spec.matrices
-    unit = max(UNIT_WORK, spec.operations // _UNITS)
+    unit = min(max(UNIT_WORK, spec.operations // _UNITS), _LARGEST_UNIT)
     batch_group = ceil_div(spec.matrices, ceil_div(spec.matrices, max(1, unit // one)))
     row_group, panel_group = spec.m, panels
     if one >= 2 * unit:
@@ -100,9 +107,14 @@ def cut(module: Module, spec: ProductSpec) -> Cut:
     packs = spec.b_column != 1 or (
         row_group >= _MANY_ROWS and reach * min(part, _CHAIN) > _NEAR_BYTES
     )
-    longest = min(_CHAIN, _PANEL_BYTES // (width * size))
-    if not packs and reach * longest > _NEAR_BYTES:
-        longest = _CHAIN // 2
+    longest = min(_CHAIN, PANEL_BYTES // (width * size))
+    if not packs:
+        if spec.m <= _FEW_ROWS and spec.n * spec.k * size > 4 * _NEAR_BYTES:
+            # So many short chains would add up to more error than one: their number is bounded.
+            longest = _CHAIN // 8
+            part = ceil_div(part, ceil_div(part, 4 * _PART))
+        elif reach * longest > _NEAR_BYTES:
+            longest = _CHAIN // 2
     return plan._replace(part=part, k_block=ceil_div(part, ceil_div(part, longest)), packs=packs)
 
 
@@ -128,7 +140,8 @@ def _tile(spec: ProductSpec, rows: int, width: int, panels: int, pieces: int) ->
     best: tuple[float, int, int] | None = None
     for columns in range(1, min(panels, pieces) + 1):
         group = ceil_div(panels, columns)
-        row_group = ceil_div(blocks, min(blocks, max(1, pieces // columns))) * rows
+        groups = min(max(1, spec.m // _SOME_ROWS), max(1, pieces // columns))
+        row_group = ceil_div(blocks, groups) * rows
         units = ceil_div(panels, group) * ceil_div(spec.m, row_group)
         padded = group * width * row_group / (spec.n * spec.m)
         uneven = sum(ceil_div(units, threads) * threads * padded for threads in (2, 4, 8)) / 3

@@ -16,7 +16,7 @@ def lanes_for(module: Module, t: Type, columns: int) -> int:
     Narrower vectors cost less to load and store, and some machines compute more of them at a time.
     """
     lanes = module.lanes(t)
-    while lanes >= 2 * columns and lanes > 2:
+    while lanes >= 2 * columns and lanes > 1:
         lanes //= 2
     return lanes
 
@@ -61,12 +61,12 @@ def batch_offsets(w: Writer, spec: ProductSpec, batch: Value) -> tuple[Value, Va
 
 
 def over_columns(
-    w: Writer, start: Value | int, stop: Value | int, lanes: int
+    w: Writer, start: Value | int, stop: Value | int, lanes: int, whole: bool = False
 ) -> Iterator[tuple[Value, Value | None]]:
     """Write a loop over the columns from start to stop by vectors: ``for column, mask in …``.
 
     The block after it is written twice, for the full vectors and for the masked one at the end (or
-    once, when it is known that there are only such).
+    once, when it is known that there are only such: with `whole` only full ones).
     """
     first = w.index(start) if isinstance(start, int) else start
     if isinstance(start, int) and isinstance(stop, int):
@@ -78,12 +78,15 @@ def over_columns(
             yield w.index(end), w.mask(w.index(stop - end), lanes)
         return
     last = w.index(stop) if isinstance(stop, int) else stop
-    length = w.sub(last, first)
-    whole = w.sub(last, w.rem(length, w.index(lanes)))
-    with w.loop(first, whole, lanes) as loop:
+    if whole or lanes == 1:
+        with w.loop(first, last, lanes) as loop:
+            yield loop.index, None
+        return
+    end_of_full = w.sub(last, w.rem(w.sub(last, first), w.index(lanes)))
+    with w.loop(first, end_of_full, lanes) as loop:
         yield loop.index, None
-    with w.when(w.compare("<", whole, last)):
-        yield whole, w.mask(w.sub(last, whole), lanes)
+    with w.when(w.compare("<", end_of_full, last)):
+        yield end_of_full, w.mask(w.sub(last, end_of_full), lanes)
 
 
 def load(w: Writer, at: Value, t: Type, mask: Value | None) -> Value:
@@ -110,11 +113,14 @@ def finish_rows(
     row: Value,
     column: Value,
 ) -> None:
-    """The epilogue over some rows and columns of c, whose first element is at (row, column)."""
+    """The epilogue over some rows and columns of c, whose first element is at (row, column).
+
+    The columns begin where a vector of the whole row would, and end so or with the row.
+    """
     with w.loop(0, rows) as r:
         line = w.at(c, step(w, r.index, spec.n), spec.dtype)
         here = w.add(row, r.index)
-        for at, mask in over_columns(w, 0, columns, lanes):
+        for at, mask in over_columns(w, 0, columns, lanes, whole=spec.n % lanes == 0):
             place = w.at(line, at, spec.dtype)
             value = load(w, place, spec.dtype.of(lanes), mask)
             store(w, epilogue(w, value, here, w.add(column, at), mask), place, mask)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 from minigrad.compile.native import blas_calls, thin_products, vector_products
 from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_function, operand
-from minigrad.compile.native.packing import pack
+from minigrad.compile.native.packing import order_of, packer
 from minigrad.compile.native.product_cut import cut
 from minigrad.compile.native.product_loops import bounded, step
-from minigrad.compile.native.product_spec import ProductSpec
+from minigrad.compile.native.product_spec import ProductSpec, ceil_div
 from minigrad.compile.native.product_units import product_by_blocks
 from minigrad.compile.native.types import F32, F64, memory_bytes
 from minigrad.compile.native.writer import Module
 
-#: Operations of a product from which on BLAS is called.
-BLAS_FROM = 1_000_000_000
+#: Operations of a product in float32 from which on BLAS is called: with so large operands it is
+#: faster than the kernels here, by a tenth; with smaller ones slower, by up to a half.
+BLAS_FROM = 4_000_000_000
+#: Nanoseconds on one core that a phase may take: between phases a run can be interrupted.
+_LONGEST_PHASE = 2e8
 
 
 def emit_product(
@@ -44,6 +50,14 @@ def emit_product(
         return None
     if not spec.matrices * spec.m * spec.n:
         return Kernel(())
+    kernel = _choose(module, spec, epilogue, blas, packed)
+    phases = [short for phase in kernel.phases for short in _shortened(module, phase)]
+    return kernel._replace(phases=tuple(phases))
+
+
+def _choose(
+    module: Module, spec: ProductSpec, epilogue: Epilogue | None, blas: bool, packed: bool
+) -> Kernel:
     if packed:
         return product_by_blocks(module, spec, epilogue, packed=True)
     spec = spec.collapsed()
@@ -51,10 +65,26 @@ def emit_product(
         return vector_products.vector_product(module, spec, epilogue)
     if thin_products.suits(module, spec):
         return thin_products.thin_product(module, spec, epilogue)
-    large = spec.operations // spec.matrices >= BLAS_FROM
+    elements = memory_bytes(spec.dtype) // 4
+    large = spec.operations // spec.matrices * elements >= BLAS_FROM
     if blas and large and blas_calls.suits(spec):
         return blas_calls.blas_product(module, spec, epilogue)
     return product_by_blocks(module, spec, epilogue, packed=False)
+
+
+def _shortened(module: Module, phase: Phase) -> Iterator[Phase]:
+    """A long phase as several, each of some of its units."""
+    pieces = min(phase.units, math.ceil(phase.work / _LONGEST_PHASE))
+    if pieces <= 1:
+        yield phase
+        return
+    each = ceil_div(phase.units, pieces)
+    for start in range(0, phase.units, each):
+        w = kernel_function(module)
+        args, lo, hi = w.parameters
+        w.call(phase.function, args, w.add(lo, w.index(start)), w.add(hi, w.index(start)))
+        units = min(each, phase.units - start)
+        yield Phase(w.finish_once(), units, phase.work * units / phase.units)
 
 
 def emit_packing(module: Module, spec: ProductSpec) -> tuple[Kernel, int] | None:
@@ -72,13 +102,14 @@ def emit_packing(module: Module, spec: ProductSpec) -> tuple[Kernel, int] | None
     _, lo, hi = w.parameters
     b, panels = operand(w, 0), operand(w, 1)
     t = spec.dtype
+    pack = packer(module, t, order_of(spec.b_row, spec.b_column))
     with w.loop(lo, hi) as unit:
         start = step(w, unit.index, plan.width)
         source = w.at(b, step(w, start, spec.b_column), t)
         columns = w.sub(bounded(w, start, plan.width, spec.n), start)
         target = w.at(panels, step(w, unit.index, spec.k * plan.width), t)
-        strides = spec.b_row, spec.b_column
-        pack(w, t, source, strides, w.index(spec.k), columns, target, plan.width)
+        strides = w.index(spec.b_row), w.index(spec.b_column)
+        w.call(pack, source, *strides, w.index(spec.k), columns, target, w.index(plan.width))
     elements = spec.k * plan.width * plan.panels
     phase = Phase(w.finish_once(), plan.panels, elements / 4)
     return Kernel((phase,)), elements * memory_bytes(t)

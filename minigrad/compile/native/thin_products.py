@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_function, operand
-from minigrad.compile.native.packing import pack
+from minigrad.compile.native.packing import order_of, packer
 from minigrad.compile.native.product_blocks import multiply_add
 from minigrad.compile.native.product_loops import (
     batch_offsets,
@@ -53,8 +53,10 @@ def thin_product(module: Module, spec: ProductSpec, epilogue: Epilogue | None) -
             at_a, at_b = batch_offsets(w, spec, batch.index)
             matrix, b_row = w.at(b, at_b, t), spec.b_row
             if turned is not None:
-                size_b = w.index(spec.k), w.index(spec.n)
-                pack(w, t, matrix, (spec.b_row, spec.b_column), *size_b, turned, width)
+                order = order_of(spec.b_row, spec.b_column)
+                given = (spec.b_row, spec.b_column, spec.k, spec.n)
+                given_values = [w.index(x) for x in given]
+                w.call(packer(module, t, order), matrix, *given_values, turned, w.index(width))
                 matrix, b_row = turned, width
             top = step(w, rows, height)
             with w.loop(top, bounded(w, top, height, spec.m)) as row:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from minigrad.compile.native.kernel import Epilogue, Kernel, Phase, kernel_function, operand
 from minigrad.compile.native.product_blocks import multiply_add
 from minigrad.compile.native.product_cut import UNIT_WORK
 from minigrad.compile.native.product_loops import (
     batch_offsets,
     bounded,
+    finish_rows,
+    join,
+    lanes_for,
     load,
     over_columns,
     split,
@@ -16,12 +21,39 @@ from minigrad.compile.native.product_loops import (
     work,
 )
 from minigrad.compile.native.product_spec import ProductSpec, ceil_div
+from minigrad.compile.native.types import Type, memory_bytes
 from minigrad.compile.native.writer import Module, Value, Writer
 
-#: Rows of the matrix that are added to the result at a time.
-_ROWS = 8
+#: Bytes of the result that rows of the matrix are added to at a time: it stays in the first cache.
+#: Shorter pieces of long rows would be fetched slowly from memory.
+_RESULT_BYTES = 16 * 1024
 #: Sums over columns that are made at a time, in two vectors each.
 _COLUMNS = 4
+#: A multiple of the lanes of any vector: pieces of so many columns begin where vectors do.
+_WHOLE = 16
+#: Units of a large product.
+_UNITS = 16
+#: The least part of a sum that is a unit's.
+_PART = 512
+
+
+class _Cut(NamedTuple):
+    """Columns, parts of k and products of a unit."""
+
+    width: int
+    part: int
+    group: int
+
+
+class _Piece(NamedTuple):
+    """What a unit computes: its part of the vector, of the matrix and of the result."""
+
+    x: Value
+    y: Value
+    out: Value
+    start: Value
+    stop: Value
+    k: Value
 
 
 def suits(spec: ProductSpec) -> bool:
@@ -45,163 +77,144 @@ def as_row(spec: ProductSpec) -> ProductSpec:
 def vector_product(module: Module, spec: ProductSpec, epilogue: Epilogue | None) -> Kernel:
     """A kernel for one row times a matrix, or a matrix times one column."""
     row = as_row(spec)
+    by_rows = row.b_column == 1
+    plan = _cut(row, by_rows)
+    parts = ceil_div(row.k, plan.part)
     w = kernel_function(module)
     _, lo, hi = w.parameters
-    vector, matrix = (
-        (operand(w, 0), operand(w, 1)) if row is spec else (operand(w, 1), operand(w, 0))
-    )
-    c = operand(w, 2)
-    t, lanes = row.dtype, module.lanes(row.dtype)
-    group = min(row.matrices, max(1, UNIT_WORK // 4 // max(1, row.n * row.k)))
-    width = _columns_of_unit(row, lanes)
+    vector, matrix = operand(w, 0), operand(w, 1)
+    if row is not spec:
+        vector, matrix = matrix, vector
+    c = operand(w, 2 if parts == 1 else 3)
+    t = row.dtype
     with w.loop(lo, hi) as unit:
-        batches, piece = split(w, unit.index, ceil_div(row.n, width))
-        first = step(w, batches, group)
-        start = step(w, piece, width)
-        stop = bounded(w, start, width, row.n)
-        with w.loop(first, bounded(w, first, group, row.matrices)) as batch:
-            at_a, at_b = batch_offsets(w, row, batch.index)
-            x, y = w.at(vector, at_a, t), w.at(matrix, at_b, t)
-            out = w.at(c, step(w, batch.index, row.n), t)
-            if row.b_column == 1:
-                _add_rows(w, row, lanes, x, y, out, start, stop)
+        rest, part = split(w, unit.index, parts)
+        batches, piece = split(w, rest, ceil_div(row.n, plan.width))
+        first = step(w, batches, plan.group)
+        start = step(w, piece, plan.width)
+        stop = bounded(w, start, plan.width, row.n)
+        top = step(w, part, plan.part)
+        with w.loop(first, bounded(w, first, plan.group, row.matrices)) as batch:
+            at_x, at_y = batch_offsets(w, row, batch.index)
+            at_c = w.add(step(w, batch.index, parts), part)
+            place = _Piece(
+                w.at(vector, w.add(at_x, step(w, top, row.a_column)), t),
+                w.at(matrix, w.add(at_y, step(w, top, row.b_row)), t),
+                w.at(c, step(w, at_c, row.n), t),
+                start,
+                stop,
+                w.sub(bounded(w, top, plan.part, row.k), top),
+            )
+            if by_rows:
+                _add_rows(w, row, place)
             else:
-                _sum_columns(w, row, lanes, x, y, out, start, stop)
-            if epilogue is not None:
-                _finish(w, spec, row is spec, lanes, epilogue, batch.index, out, start, stop)
-    units = ceil_div(row.matrices, group) * ceil_div(row.n, width)
-    return Kernel((Phase(w.finish_once(), units, work(module, spec)),))
+                _sum_columns(w, row, place)
+            if epilogue is not None and parts == 1:
+                _finish(w, spec, epilogue, batch.index, place)
+    units = ceil_div(row.matrices, plan.group) * ceil_div(row.n, plan.width) * parts
+    phase = Phase(w.finish_once(), units, work(module, spec))
+    if parts == 1:
+        return Kernel((phase,))
+    # Without an epilogue it does not matter what is a row of c and what a column.
+    last = join(module, row if epilogue is None else spec, parts, epilogue)
+    return Kernel((phase, last), row.matrices * parts * row.n * memory_bytes(t))
 
 
-def _columns_of_unit(row: ProductSpec, lanes: int) -> int:
-    pieces = min(64, max(1, 4 * row.operations // UNIT_WORK // row.matrices))
-    return min(row.n, max(ceil_div(ceil_div(row.n, pieces), lanes) * lanes, 4 * lanes))
+def _cut(row: ProductSpec, by_rows: bool) -> _Cut:
+    group = min(row.matrices, max(1, UNIT_WORK // 4 // (row.n * row.k)))
+    # Memory is what bounds these: a unit does less than one that computes from the cache.
+    wanted = min(_UNITS, max(1, 4 * row.operations // UNIT_WORK)) // row.matrices
+    if by_rows:
+        width = min(row.n, _RESULT_BYTES // memory_bytes(row.dtype))
+    else:
+        width = ceil_div(ceil_div(row.n, max(wanted, 1)), _WHOLE) * _WHOLE
+    parts = min(wanted // ceil_div(row.n, width), row.k // _PART)
+    part = row.k if parts < 2 else ceil_div(ceil_div(row.k, parts), _PART // 4) * (_PART // 4)
+    return _Cut(min(width, row.n), part, group)
 
 
-def _add_rows(
-    w: Writer,
-    row: ProductSpec,
-    lanes: int,
-    x: Value,
-    y: Value,
-    out: Value,
-    start: Value,
-    stop: Value,
-) -> None:
+def _add_rows(w: Writer, row: ProductSpec, place: _Piece) -> None:
     """The matrix's rows are contiguous: they are added to the result, some at a time."""
-    left = row.k % _ROWS or min(_ROWS, row.k)
-    _add_group(w, row, lanes, x, y, out, start, stop, w.index(0), left, True)
-    if row.k > left:
-        with w.loop(left, row.k, _ROWS) as loop:
-            _add_group(w, row, lanes, x, y, out, start, stop, loop.index, _ROWS, False)
+    t = row.dtype
+    lanes = lanes_for(w.module, t, row.n)
+    for column, mask in over_columns(w, place.start, place.stop, lanes):
+        store(w, w.const(0, t.of(lanes)), w.at(place.out, column, t), mask)
+    done = w.index(0)
+    # Of a narrow matrix more rows at a time, for the result is fetched and stored each time.
+    for rows in (16 if row.n <= 2 * lanes else 8, 4, 1):
+        stop = w.and_(place.k, w.index(-rows))
+        with w.loop(done, stop, rows) as loop:
+            _add_group(w, row, lanes, place, loop.index, rows)
+        done = stop
 
 
 def _add_group(
-    w: Writer,
-    row: ProductSpec,
-    lanes: int,
-    x: Value,
-    y: Value,
-    out: Value,
-    start: Value,
-    stop: Value,
-    top: Value,
-    rows: int,
-    begin: bool,
+    w: Writer, row: ProductSpec, lanes: int, place: _Piece, top: Value, rows: int
 ) -> None:
     t = row.dtype
-    here = w.at(x, step(w, top, row.a_column), t)
+    here = w.at(place.x, step(w, top, row.a_column), t)
+    line = w.at(place.y, step(w, top, row.b_row), t)
     factors = [w.splat(w.load(w.at(here, p * row.a_column, t), t), lanes) for p in range(rows)]
-    for column, mask in over_columns(w, start, stop, lanes):
-        target = w.at(out, column, t)
+    for column, mask in over_columns(w, place.start, place.stop, lanes):
+        target = w.at(place.out, column, t)
         # Two chains, so that one vector need not wait for all.
-        chains = [w.const(0, t.of(lanes)) if begin else load(w, target, t.of(lanes), mask)]
-        chains.append(w.const(0, t.of(lanes)))
+        chains = [load(w, target, t.of(lanes), mask), w.const(0, t.of(lanes))]
         for p, factor in enumerate(factors):
-            at = w.add(w.add(step(w, top, row.b_row), w.index(p * row.b_row)), column)
-            value = load(w, w.at(y, at, t), t.of(lanes), mask)
+            at = w.add(w.index(p * row.b_row), column)
+            value = load(w, w.at(line, at, t), t.of(lanes), mask)
             chains[p % 2] = multiply_add(w, factor, value, chains[p % 2])
         store(w, w.add(*chains) if rows > 1 else chains[0], target, mask)
 
 
-def _sum_columns(
-    w: Writer,
-    row: ProductSpec,
-    lanes: int,
-    x: Value,
-    y: Value,
-    out: Value,
-    start: Value,
-    stop: Value,
-) -> None:
+def _sum_columns(w: Writer, row: ProductSpec, place: _Piece) -> None:
     """The matrix's columns are contiguous: each is multiplied with the vector and summed."""
-    whole = w.sub(stop, w.rem(w.sub(stop, start), w.index(_COLUMNS)))
-    with w.loop(start, whole, _COLUMNS) as loop:
-        _sum_group(w, row, lanes, x, y, out, loop.index, _COLUMNS)
-    with w.loop(whole, stop) as loop:
-        _sum_group(w, row, lanes, x, y, out, loop.index, 1)
+    vt = row.dtype.of(max(2, lanes_for(w.module, row.dtype, row.k)))
+    length = w.sub(place.stop, place.start)
+    whole = w.sub(place.stop, w.rem(length, w.index(_COLUMNS)))
+    for start, stop, columns in ((place.start, whole, _COLUMNS), (whole, place.stop, 1)):
+        with w.loop(start, stop, columns) as loop:
+            _sum_group(w, row, vt, place, loop.index, columns)
 
 
 def _sum_group(
-    w: Writer,
-    row: ProductSpec,
-    lanes: int,
-    x: Value,
-    y: Value,
-    out: Value,
-    column: Value,
-    columns: int,
+    w: Writer, row: ProductSpec, vt: Type, place: _Piece, column: Value, columns: int
 ) -> None:
-    t = row.dtype
-    vt = t.of(lanes)
+    t, lanes = row.dtype, vt.lanes
     bases = [
-        w.at(y, w.add(step(w, column, row.b_column), w.index(i * row.b_column)), t)
+        w.at(place.y, w.add(step(w, column, row.b_column), w.index(i * row.b_column)), t)
         for i in range(columns)
     ]
-    pairs = row.k // (2 * lanes) * 2 * lanes
-    sums = [w.const(0, vt)] * (2 * columns)
-    if pairs:
-        with w.loop(0, pairs, 2 * lanes, carried=sums) as loop:
-            sums = list(loop.values)
-            for half in range(2):
-                at = w.add(loop.index, w.index(half * lanes))
-                factor = w.load(w.at(x, at, t), vt)
-                for i, base in enumerate(bases):
-                    value = w.load(w.at(base, at, t), vt)
-                    s = 2 * i + half
-                    sums[s] = multiply_add(w, factor, value, sums[s])
-            loop.next = tuple(sums)
-        sums = list(loop.results)
-    for n, at_left in enumerate(range(pairs, row.k, lanes)):
-        mask = None if row.k - at_left >= lanes else w.mask(w.index(row.k - at_left), lanes)
-        factor = load(w, w.at(x, at_left, t), t.of(lanes), mask)
+    whole = w.sub(place.k, w.rem(place.k, w.index(2 * lanes)))
+    with w.loop(0, whole, 2 * lanes, carried=[w.const(0, vt)] * (2 * columns)) as loop:
+        sums = list(loop.values)
+        for half in range(2):
+            at = w.add(loop.index, w.index(half * lanes))
+            factor = w.load(w.at(place.x, at, t), vt)
+            for i, base in enumerate(bases):
+                s = 2 * i + half
+                sums[s] = multiply_add(w, factor, w.load(w.at(base, at, t), vt), sums[s])
+        loop.next = tuple(sums)
+    joined = [w.add(*loop.results[2 * i : 2 * i + 2]) for i in range(columns)]
+    with w.loop(whole, place.k, lanes, carried=joined) as rest:
+        sums = list(rest.values)
+        mask = w.mask(w.sub(place.k, rest.index), lanes)
+        factor = load(w, w.at(place.x, rest.index, t), vt, mask)
         for i, base in enumerate(bases):
-            value = load(w, w.at(base, at_left, t), t.of(lanes), mask)
-            sums[2 * i + n] = multiply_add(w, factor, value, sums[2 * i + n])
+            value = load(w, w.at(base, rest.index, t), vt, mask)
+            sums[i] = multiply_add(w, factor, value, sums[i])
+        rest.next = tuple(sums)
     for i in range(columns):
-        total = w.fold(w.add(sums[2 * i], sums[2 * i + 1]), w.add)
-        w.store(total, w.at(out, w.add(column, w.index(i)), t))
+        total = w.fold(rest.results[i], w.add)
+        w.store(total, w.at(place.out, w.add(column, w.index(i)), t))
 
 
-def _finish(
-    w: Writer,
-    spec: ProductSpec,
-    is_row: bool,
-    lanes: int,
-    epilogue: Epilogue,
-    batch: Value,
-    out: Value,
-    start: Value,
-    stop: Value,
-) -> None:
-    """The epilogue over what a unit made; down a column its vectors have one lane."""
-    t = spec.dtype
-    if is_row:
-        for column, mask in over_columns(w, start, stop, lanes):
-            at = w.at(out, column, t)
-            store(w, epilogue(w, load(w, at, t.of(lanes), mask), batch, column, mask), at, mask)
-        return
-    with w.loop(start, stop) as loop:
-        at = w.at(out, loop.index, t)
-        here = w.add(step(w, batch, spec.m), loop.index)
-        w.store(epilogue(w, w.load(at, t), here, w.index(0), None), at)
+def _finish(w: Writer, spec: ProductSpec, epilogue: Epilogue, batch: Value, place: _Piece) -> None:
+    """The epilogue over what a unit made."""
+    length = w.sub(place.stop, place.start)
+    c = w.at(place.out, place.start, spec.dtype)
+    row, zero, one = step(w, batch, spec.m), w.index(0), w.index(1)
+    lanes = lanes_for(w.module, spec.dtype, spec.n)
+    if spec.m == 1:
+        finish_rows(w, spec, lanes, epilogue, c, one, length, row, place.start)
+    else:
+        finish_rows(w, spec, lanes, epilogue, c, length, 1, w.add(row, place.start), zero)
