@@ -51,3 +51,4 @@ def test_kernels_that_want_elements_in_order_get_a_copy_of_a_view() -> None:
         return mg.gradients(mg.vecdot(x[[0, -1, 0]], x), [x])[0]
 
     agree(lambda x: mg.convert_to_tensor(build(x)), np.ones((1, 1), "float32"))
+    agree(lambda x: [mg.convert_to_tensor(build(x)) for _ in range(2)], np.ones((1, 1), "float32"))

@@ -76,6 +76,10 @@ class Rewriter(Builder):
             assert made is not None  # A copy is contiguous.
         return made
 
+    def copy(self, x: Operand) -> Operand:
+        """The elements of `x` laid out in C order, perhaps by a copy that is there already."""
+        return self.now(super().copy(x))
+
     def _constant(self, x: Operand) -> Operand:
         """The same constant: one for all that are equal, and as small as it can be stored."""
         constant = x.constant
