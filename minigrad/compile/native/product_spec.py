@@ -67,6 +67,10 @@ class ProductSpec(NamedTuple):
 
         Dimensions that are walked like one are joined. A batch that shares b, and whose rows follow
         one another, is one taller matrix.
+
+        >>> from minigrad.compile.native.types import F32
+        >>> ProductSpec(F32, (8, 4), 2, 3, 5, (40, 10, 5, 1), (0, 0, 3, 1)).collapsed()[1:5]
+        ((), 64, 3, 5)
         """
         dims = [
             (size, a, b)

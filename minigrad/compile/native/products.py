@@ -45,6 +45,13 @@ def emit_product(
 
     Returns:
         The kernel, without phases if c has no elements; None if there is none for the dtype.
+
+    >>> module = Module(vector_bytes=32)
+    >>> spec = ProductSpec(F32, (), 128, 512, 784, (784, 1), (512, 1))
+    >>> [phase.units for phase in emit_product(module, spec).phases]
+    [16]
+    >>> emit_product(module, ProductSpec(F32, (), 0, 1, 1, (1, 1), (1, 1)))
+    Kernel(phases=(), scratch_bytes=0, stops=False)
     """
     if spec.dtype not in (F32, F64):
         return None
