@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from minigrad.compile.fuse import Group, Piece
+from minigrad.compile.finishing import Finished
+from minigrad.compile.fuse import Group, Piece, steps_of
 from minigrad.compile.program import Instruction, Operand, Program
 from minigrad.core.operation import Operation
 from minigrad.dtypes import from_numpy
@@ -26,7 +27,7 @@ class Laid(NamedTuple):
         seconds: what it took, where a run was given.
     """
 
-    piece: Piece
+    piece: Piece | Finished
     native: bool
     reads: Sequence[Operand]
     writes: Sequence[Operand]
@@ -70,8 +71,10 @@ def laid_out(program: Program, executor: str) -> Layout:
         if made is None:
             pieces.append(Laid(piece, False, _inputs(piece), piece.outputs))
         else:
-            reads = list(dict.fromkeys([arg.root for arg in made.reads]))
-            pieces.append(Laid(piece, True, reads, [arg.root for arg in made.writes]))
+            writes = {x for step in steps_of(piece) for x in step.outputs}
+            roots = dict.fromkeys([arg.root for arg in made.args])
+            reads = [x for x in roots if x not in writes]
+            pieces.append(Laid(piece, True, reads, [x for x in roots if x in writes]))
     return Layout(pieces, code.arena.offsets, code.arena.size, code)
 
 
@@ -139,13 +142,16 @@ def _memory(layout: Layout) -> Iterable[str]:
     )
 
 
-def _what(piece: Piece, native: bool) -> str:
+def _what(piece: Piece | Finished, native: bool) -> str:
     if isinstance(piece, Group):
         names = Counter([step.name for step in piece.steps])
         listed = " ".join([name if n == 1 else f"{name}×{n}" for name, n in names.items()])
         rows = f", row by row over {show(piece.inner)}" if piece.split is not None else ""
         steps = _many(len(piece.steps), "step")
         return f"loop over {show(piece.domain)}{rows}: {steps}: {listed}"
+    if isinstance(piece, Finished):
+        names = " ".join([step.name for step in piece.group.steps])
+        return f"{_what(piece.kernel, native)}, finished by {names}"
     if piece.kind == "product":
         a, b = piece.inputs
         assert a is not None and b is not None

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from minigrad.compile import views
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, contiguous
+
+if TYPE_CHECKING:
+    from minigrad.compile.finishing import Finished
 
 #: More instructions than this are not put into one loop: compilers take longer than linearly.
 MOST_STEPS = 200
@@ -181,9 +184,13 @@ class Group:
 Piece: TypeAlias = "Group | Instruction"
 
 
-def steps_of(piece: Piece) -> Sequence[Instruction]:
+def steps_of(piece: Piece | Finished) -> Sequence[Instruction]:
     """The instructions of a piece."""
-    return piece.steps if isinstance(piece, Group) else [piece]
+    if isinstance(piece, Instruction):
+        return [piece]
+    if isinstance(piece, Group):
+        return piece.steps
+    return [piece.kernel, *piece.group.steps]
 
 
 def fuse(program: Program) -> list[Piece]:
@@ -215,7 +222,7 @@ def _merged(pieces: list[Piece], made_in: dict[Operand, int]) -> list[Piece]:
     places: list[Piece | None] = list(pieces)
     readers: dict[Operand, set[int]] = {}
     for i, piece in enumerate(pieces):
-        for root in _reads(piece):
+        for root in reads_of(piece):
             readers.setdefault(root, set()).add(i)
     for i in reversed(range(len(pieces))):
         piece = places[i]
@@ -223,8 +230,8 @@ def _merged(pieces: list[Piece], made_in: dict[Operand, int]) -> list[Piece]:
             continue
         tried: set[int] = set()
         while True:
-            near = {made_in[root] for root in _reads(piece) if root in made_in}
-            for root in _reads(piece):
+            near = {made_in[root] for root in reads_of(piece) if root in made_in}
+            for root in reads_of(piece):
                 near.update(readers.get(root, ()))
             candidates = sorted([a for a in near if a < i and a not in tried], reverse=True)
             found = None
@@ -242,7 +249,7 @@ def _merged(pieces: list[Piece], made_in: dict[Operand, int]) -> list[Piece]:
             for step in other.steps:
                 for output in step.outputs:
                     made_in[output] = i
-            for root in _reads(other):
+            for root in reads_of(other):
                 readers[root].discard(a)
                 readers[root].add(i)
     return [piece for piece in places if piece is not None]
@@ -275,7 +282,7 @@ def _joined(
     return group
 
 
-def _reads(piece: Piece) -> list[Operand]:
+def reads_of(piece: Piece) -> list[Operand]:
     """The operands that a piece reads and does not make."""
     steps = steps_of(piece)
     made = {out for step in steps for out in step.outputs}

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.compile.arena import ALIGNMENT, Arena, Lifetime, plan_arena
-from minigrad.compile.fuse import Group, Piece, fuse, steps_of
+from minigrad.compile.finishing import Finished
+from minigrad.compile.fuse import Piece
 from minigrad.compile.kernels import (
     Repeat,
     call,
@@ -25,10 +26,10 @@ from minigrad.compile.kernels import (
 )
 from minigrad.compile.native import blas, engine, host
 from minigrad.compile.native.kernel import Arg, PieceCode
-from minigrad.compile.native.pieces import emit_piece
+from minigrad.compile.native.pieces import emit_pieces
 from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch
 from minigrad.compile.native.writer import Module
-from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by, own_results
+from minigrad.compile.program import Instruction, Operand, Program, Sizes, own_results
 from minigrad.compile.recycling import LEAST_BYTES, Recycler
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.tensor import Array
@@ -67,10 +68,8 @@ class NativeCode:
         own_results(program, views=True)
         self.program = program
         self._apart = apart
-        self.pieces = fuse(program)
         module = Module(host.vector_bytes())
-        needed = needed_by([steps_of(piece) for piece in self.pieces], program)
-        self.codes = [emit_piece(module, piece, needed) for piece in self.pieces]
+        self.pieces, self.codes = emit_pieces(module, program)
         self._objects = _Objects(program, self.pieces, self.codes)
         self.arena = self._plan_arena()
         self.steps: list[Stretch | Instruction] = []
@@ -154,7 +153,8 @@ class NativeCode:
             if not calls:
                 start = i
             places = [self._place(arg) for arg in (*code.reads, *code.writes)]
-            calls.append(Call(code.kernel, places, self.arena.offsets.get(i, 0)))
+            more = [self._place(arg) for arg in code.more]
+            calls.append(Call(code.kernel, places, self.arena.offsets.get(i, 0), more))
             if self._apart:
                 finish(i + 1)
         finish(len(self.pieces))
@@ -346,7 +346,10 @@ class _Objects:
     """The arrays that native code is handed: what each is, and where it stands among them."""
 
     def __init__(
-        self, program: Program, pieces: Sequence[Piece], codes: Sequence[PieceCode | None]
+        self,
+        program: Program,
+        pieces: Sequence[Piece | Finished],
+        codes: Sequence[PieceCode | None],
     ) -> None:
         self.all: list[Any] = []
         self.places: dict[Operand, int] = {}
@@ -405,11 +408,11 @@ class _Memory:
         self.frame = self._frame.ctypes.data
 
 
-def _roots(piece: Piece, code: PieceCode | None) -> list[Operand]:
+def _roots(piece: Piece | Finished, code: PieceCode | None) -> list[Operand]:
     """What a piece reads and writes in memory; of constants the operand itself."""
     if code is not None:
-        return [arg.root for arg in (*code.reads, *code.writes)]
-    assert not isinstance(piece, Group)
+        return [arg.root for arg in code.args]
+    assert isinstance(piece, Instruction)
     read = [x.root for x in piece.inputs if x is not None and x.constant is None]
     return [*read, *piece.outputs]
 

@@ -7,13 +7,12 @@ a table, what is between lies in the scratch memory of the branch or loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.compile.arena import ALIGNMENT, Lifetime, plan_arena
 from minigrad.compile.bodies import CaseForm, LoopForm
-from minigrad.compile.fuse import fuse, steps_of
 from minigrad.compile.native.kernel import (
     Arg,
     Kernel,
@@ -25,15 +24,15 @@ from minigrad.compile.native.kernel import (
 from minigrad.compile.native.stretch import STOPPED, Call, Place, emit_part
 from minigrad.compile.native.types import BOOL, I8, I32, I64, PTR, Type, type_of
 from minigrad.compile.native.writer import Module, Value, Writer
-from minigrad.compile.program import Instruction, Operand, Program, needed_by
+from minigrad.compile.program import Instruction, Operand, Program
 
 #: Of a loop whose number of runs is not known beforehand, the nanoseconds it is taken to need.
 _UNKNOWN_WORK = 1e9
 #: How many short runs of a body there are between two looks for signals.
 _RUNS_A_POLL = 64
 
-#: Writes the functions of a piece; see `minigrad.compile.native.pieces.emit_piece`.
-EmitPiece = Callable[..., "PieceCode | None"]
+#: Cuts a program and writes its functions; see `minigrad.compile.native.pieces.emit_pieces`.
+EmitPieces = Callable[[Module, Program], tuple[Any, "list[PieceCode | None]"]]
 
 
 class _Block(NamedTuple):
@@ -52,23 +51,19 @@ class _Block(NamedTuple):
     work: float
 
 
-def _emit_block(module: Module, program: Program, emit_piece: EmitPiece) -> _Block | None:
+def _emit_block(module: Module, program: Program, emit_pieces: EmitPieces) -> _Block | None:
     """Write the code of a body; None if something in it has no native form."""
-    pieces = fuse(program)
-    needed = needed_by([steps_of(piece) for piece in pieces], program)
-    codes = []
-    for piece in pieces:
-        code = emit_piece(module, piece, needed)
-        if code is None:
-            return None
-        codes.append(code)
+    _, made = emit_pieces(module, program)
+    codes = [code for code in made if code is not None]
+    if len(codes) < len(made):
+        return None
     table = [*program.feeds, *program.fetches]
     places = {x: Place(i, 0) for i, x in enumerate(table)}
     lifetimes = []
     last: dict[Operand, int] = {}
     first: dict[Operand, int] = {}
     for i, code in enumerate(codes):
-        for arg in (*code.reads, *code.writes):
+        for arg in code.args:
             if arg.root.constant is not None and arg.root not in places:
                 places[arg.root] = Place(len(table), 0)
                 table.append(arg.root)
@@ -81,14 +76,17 @@ def _emit_block(module: Module, program: Program, emit_piece: EmitPiece) -> _Blo
     arena = plan_arena(lifetimes)
     for x in first:
         places[x] = Place(-1, arena.offsets[x])
+
+    def placed(args: Sequence[Arg]) -> list[Place]:
+        found = [(places[arg.root], arg.offset) for arg in args]
+        return [Place(at.object, at.offset + offset) for at, offset in found]
+
     calls = [
         Call(
             code.kernel,
-            [
-                places[arg.root]._replace(offset=places[arg.root].offset + arg.offset)
-                for arg in (*code.reads, *code.writes)
-            ],
+            placed([*code.reads, *code.writes]),
             arena.offsets.get(i, 0),
+            placed(code.more),
         )
         for i, code in enumerate(codes)
     ]
@@ -101,14 +99,14 @@ def _emit_block(module: Module, program: Program, emit_piece: EmitPiece) -> _Blo
 
 
 def emit_loop(
-    module: Module, step: Instruction, form: LoopForm, emit_piece: EmitPiece
+    module: Module, step: Instruction, form: LoopForm, emit_pieces: EmitPieces
 ) -> PieceCode | None:
     """Write the function of a loop; None if it must be run by its kernel."""
     inputs = _whole(step)
     if inputs is None:
         return None
-    body = _emit_block(module, form.body, emit_piece)
-    cond = None if form.cond is None else _emit_block(module, form.cond, emit_piece)
+    body = _emit_block(module, form.body, emit_pieces)
+    cond = None if form.cond is None else _emit_block(module, form.cond, emit_pieces)
     if body is None or (form.cond is not None and cond is None):
         return None
     return _LoopWriter(module, inputs, step.outputs, form, body, cond).run()
@@ -303,7 +301,7 @@ class _LoopWriter:
 
 
 def emit_case(
-    module: Module, step: Instruction, form: CaseForm, emit_piece: EmitPiece
+    module: Module, step: Instruction, form: CaseForm, emit_pieces: EmitPieces
 ) -> PieceCode | None:
     """Write the function of a choice between bodies; None if it must be run by its kernel."""
     inputs = _whole(step)
@@ -311,7 +309,7 @@ def emit_case(
         return None
     blocks = []
     for program in form.branches:
-        block = _emit_block(module, program, emit_piece)
+        block = _emit_block(module, program, emit_pieces)
         if block is None:
             return None
         blocks.append(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from minigrad.compile.native.types import I64, PTR
@@ -47,11 +47,20 @@ class Arg(NamedTuple):
 
 
 class PieceCode(NamedTuple):
-    """The kernel of a piece, the args it reads, and those it writes, which follow them."""
+    """The kernel of a piece, the args it reads, and those it writes, which follow them.
+
+    After the scratch memory come what an epilogue reads and writes: `more`.
+    """
 
     kernel: Kernel
     reads: list[Arg]
     writes: list[Arg]
+    more: Sequence[Arg] = ()
+
+    @property
+    def args(self) -> list[Arg]:
+        """All of them."""
+        return [*self.reads, *self.writes, *self.more]
 
 
 #: Called for every vector of results before it is stored: ``(w, value, row, column, mask)`` gives

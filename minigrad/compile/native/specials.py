@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from minigrad.compile.native import window_kernels
 from minigrad.compile.native.gathering import emit_gather, emit_scatter_add
-from minigrad.compile.native.kernel import Kernel
+from minigrad.compile.native.kernel import Epilogue, Kernel
 from minigrad.compile.native.placing import emit_place
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction
@@ -28,4 +28,11 @@ SPECIALS: dict[str, Emitter] = {
     "place": emit_place,
     "gather": emit_gather,
     "scatter_add": emit_scatter_add,
+}
+
+#: Those that let an epilogue finish their results, which comes as a third argument.
+FINISHED: dict[str, Callable[[Module, Instruction, Epilogue], Kernel | None]] = {
+    "convolution": window_kernels.convolution,
+    "convolution_transpose": window_kernels.convolution_transpose,
+    "max_pool_gradient": window_kernels.max_pool_gradient,
 }

@@ -58,11 +58,13 @@ class Call(NamedTuple):
         kernel: its functions.
         args: where its operands lie.
         scratch: where its scratch memory begins in the arena.
+        more: where its epilogue's operands lie.
     """
 
     kernel: Kernel
     args: Sequence[Place]
     scratch: int
+    more: Sequence[Place] = ()
 
 
 def emit_stretch(
@@ -192,23 +194,24 @@ def emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -
         attributes="noinline",
     )
     objects, arena, flag, state = w.parameters
-    most = max([len(call.args) for call in calls], default=0) + 3
+    most = max([len(call.args) + len(call.more) for call in calls], default=0) + 3
     args = w.reserve(most, PTR)
-    base: dict[int, Value] = {}
+    base: dict[int, Value] = {-1: arena}
+
+    def address(place: Place) -> Value:
+        start = base.get(place.object)
+        if start is None:
+            start = base[place.object] = w.load(w.at(objects, place.object, PTR), PTR)
+        return _offset(w, start, place.offset)
+
     since = 0.0
     for call in calls:
-        for i, place in enumerate(call.args):
-            if place.object < 0:
-                start = arena
-            elif place.object in base:
-                start = base[place.object]
-            else:
-                start = base[place.object] = w.load(w.at(objects, place.object, PTR), PTR)
-            w.store(_offset(w, start, place.offset), w.at(args, i, PTR))
-        w.store(_offset(w, arena, call.scratch), w.at(args, len(call.args), PTR))
-        w.store(flag, w.at(args, len(call.args) + 1, PTR))
+        places = [*call.args, Place(-1, call.scratch), *call.more]
+        for i, place in enumerate(places):
+            w.store(address(place), w.at(args, i, PTR))
+        w.store(flag, w.at(args, len(places), PTR))
         if call.kernel.stops:
-            w.store(state, w.at(args, len(call.args) + 2, PTR))
+            w.store(state, w.at(args, len(places) + 1, PTR))
         for phase in call.kernel.phases:
             if phase.units <= 0:
                 continue
