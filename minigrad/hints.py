@@ -138,6 +138,7 @@ ELSEWHERE["minigrad"] |= {
     "Print": "mg.host_call with a function that prints",
     "get_variable": "mg.Variable",
     # NumPy, JAX and PyTorch
+    "jit": "mg.function",
     "jacrev": "mg.jacobian",
     "jacfwd": "mg.jacobian",
     "no_grad": "mg.stop_gradient, or tape.stop_recording()",
