@@ -33,7 +33,7 @@ def sizes(request, monkeypatch):
     if request.param != "as it is":
         monkeypatch.setattr(blocks, "LARGE_BYTES", 0)
         monkeypatch.setattr("minigrad.compile.numpy_backend.emitting.LARGE_BYTES", 0)
-        monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", (64, 64))
         monkeypatch.setattr(places, "SMALL_BYTES", 16)
         monkeypatch.setattr("minigrad.compile.numpy_backend.emitting.SMALL_BYTES", 16)
 
@@ -216,9 +216,12 @@ BLOCKED = [
 
 @pytest.mark.parametrize("number", range(len(BLOCKED)))
 @pytest.mark.parametrize("block", [1 << 10, 1 << 16])
-def test_large_arrays_in_blocks(number, block, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_arrays_in_blocks(number, block, threads, monkeypatch):
     build, expected, x = BLOCKED[number]
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", (block, block))
+    monkeypatch.setattr(blocks, "SHARED_WORK", 0)
+    monkeypatch.setenv("MINIGRAD_NUM_THREADS", str(threads))
     code = made(build, x)
     (found,) = run(code, x)
     if expected is None:
@@ -375,6 +378,22 @@ def test_many_threads_run_one_code(size):
     assert 1 <= len(code._frames) <= 6
 
 
-def test_runs_are_the_same_to_the_last_bit():
+def test_runs_are_the_same_to_the_last_bit_on_one_thread_or_two(monkeypatch):
+    monkeypatch.setattr(blocks, "SHARED_WORK", 0)
     code = made(lambda b, x: b.reduce("sum", b.map("Exp", b.map("Sin", x))), ROWS)
-    assert len({run(code, ROWS)[0].tobytes() for _ in range(5)}) == 1
+    found = set()
+    for threads in ("1", "2", "4"):
+        monkeypatch.setenv("MINIGRAD_NUM_THREADS", threads)
+        found |= {run(code, ROWS)[0].tobytes() for _ in range(5)}
+    assert len(found) == 1
+
+
+def test_the_second_thread_has_the_policy_for_floating_point_errors(monkeypatch):
+    monkeypatch.setattr(blocks, "SHARED_WORK", 0)
+    monkeypatch.setenv("MINIGRAD_NUM_THREADS", "2")
+    x = np.ones((300, 1000))
+    x[-1, -1] = 0
+    code = made(lambda b, x: b.map("Neg", b.map("RealDiv", b.constant(1.0), x)), x)
+    assert run(code, x)[0][-1, -1] == -np.inf
+    with mg.errstate(divide="raise"), pytest.raises(Repeat):
+        run(code, x)

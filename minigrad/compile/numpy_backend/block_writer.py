@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.compile.fuse import Access, Group
 from minigrad.compile.kernels import Repeat, pure_kernel
-from minigrad.compile.numpy_backend.own_kernels import OWN
+from minigrad.compile.numpy_backend.own_kernels import CHANGING, OWN
 from minigrad.compile.numpy_backend.recipes import BITS, Call, Recipe, Ref, recipe_of, reduction
 from minigrad.compile.program import Instruction, Operand, Sizes
 from minigrad.executor.reference import Way
@@ -55,6 +55,17 @@ class Writer:
             for i, step in enumerate(self.group.steps)
             for x in (*step.inputs, *step.outputs)
             if x is not None
+        }
+        #: Values that a later step changes in place and gives away.
+        self._changed = {
+            step.inputs[0].root: step.output
+            for i, step in enumerate(group.steps)
+            if step.name in CHANGING
+            and step.output in outputs
+            and step.inputs[0] is not None
+            and self._last[step.inputs[0].root] == i
+            and step.inputs[0].root.producer in group.steps
+            and step.inputs[0].root not in outputs
         }
         parts = 0
         self._now = -1
@@ -165,9 +176,13 @@ class Writer:
 
     def _output(self, step: Instruction, level: str, out: Operand) -> Ref:
         """The place for an output: of the array outside, of an input that ends here, or new."""
-        if out in self._outputs:
+        if out in self._names:
+            name = self._names[out]
+        elif out in self._outputs or out in self._changed:
             name = f"y{len(self.stored)}"
-            self.stored.append((out, level))
+            stored = self._changed.get(out, out)
+            self.stored.append((stored, level))
+            self._names[stored] = name
         else:
             taken = self._in_place(step, level)
             if taken is None:
@@ -199,7 +214,7 @@ class Writer:
         out = step.output
         kernel = self._value(pure_kernel(step, Way(generic=False)))
         given = ", ".join(["None" if n is None else n for n in names])
-        if out in self._outputs:
+        if out not in self._held:
             copyto = self._value(np.copyto)
             self._lines.append(f"{copyto}({self._names[out]}, {kernel}({given}))")
             return

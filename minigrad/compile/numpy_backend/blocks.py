@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.compile.fuse import Access, Group
 from minigrad.compile.kernels import JOINING, Repeat
 from minigrad.compile.numpy_backend.block_writer import Writer
+from minigrad.compile.numpy_backend.halves import both
 from minigrad.compile.numpy_backend.own_kernels import ON_ROWS
 from minigrad.compile.numpy_backend.recipes import Ref
 from minigrad.compile.program import Instruction, Operand, Sizes
@@ -19,8 +20,12 @@ from minigrad.core.tensor import Array
 
 #: Arrays of more bytes are computed in blocks.
 LARGE_BYTES = 1 << 18
-#: So many bytes of each array are a block.
-BLOCK_BYTES = 1 << 16
+#: All arrays of a block together have about so many bytes: half of what a core's own cache holds.
+CACHE_BYTES = 1 << 19
+#: No array of a block has more bytes, or fewer if there are so many.
+BLOCK_BYTES = (1 << 15, 1 << 18)
+#: Elements times steps from which two threads share the work: about two milliseconds of it.
+SHARED_WORK = 1 << 24
 
 
 class Unfit(Exception):
@@ -59,7 +64,7 @@ class BlockCode:
 
     def __init__(self, group: Group, needed: set[Operand], widest: int) -> None:
         self._group = group
-        self._cut(widest)
+        self._axes = self._outer_axes()
         self._late = [step for step in group.steps if self._level(step) == "late"]
         needed = needed.union([step.output for step in self._late])
         self.outputs = [x for step in group.steps for x in step.outputs if x in needed]
@@ -76,6 +81,9 @@ class BlockCode:
         self._stored = writer.stored
         self._run: Callable[..., None] = writer.function()
         self._scratch = writer.scratch
+        levels_held = [level for level, _ in writer.scratch]
+        levels_held += [level for _, level in (*writer.accesses, *writer.stored)]
+        self._cut(widest, levels_held.count("full"))
 
     def _level(self, step: Instruction) -> str:
         if step.outputs:
@@ -87,18 +95,22 @@ class BlockCode:
             return made
         return "full" if (x, "full") in self._group.accesses else "row"
 
-    def _cut(self, widest: int) -> None:
-        """Choose the axis to cut along: blocks are as large as fits, and hold whole rows."""
+    def _outer_axes(self) -> int:
+        """How many axes may be cut: rows that steps need whole are not."""
         group = self._group
-        domain = group.domain
-        most = max(BLOCK_BYTES // widest, 1)
-        axes = len(domain) if group.split is None else group.split
-        if any(step.name in ON_ROWS for step in group.steps):
-            axes = min(axes, len(domain) - 1)
-            if any(s.name in ON_ROWS and s.output.shape != domain for s in group.steps):
-                raise Unfit
-        if axes == 0:
+        axes = len(group.domain) if group.split is None else group.split
+        on_rows = [step for step in group.steps if step.name in ON_ROWS]
+        if on_rows:
+            axes = min(axes, len(group.domain) - 1)
+        if axes == 0 or any(step.output.shape != group.domain for step in on_rows):
             raise Unfit
+        return axes
+
+    def _cut(self, widest: int, arrays: int) -> None:
+        """Choose the axis to cut along, and how long blocks are, for so many arrays of a block."""
+        domain, axes = self._group.domain, self._axes
+        least, greatest = BLOCK_BYTES
+        most = max(min(max(CACHE_BYTES // max(arrays, 1), least), greatest) // widest, 1)
         axis = next((i for i in range(axes) if math.prod(domain[i + 1 :]) <= most), axes - 1)
         size = max(1, most // max(1, math.prod(domain[axis + 1 :])))
         before = [[slice(i, i + 1) for i in range(n)] for n in domain[:axis]]
@@ -139,24 +151,23 @@ class BlockCode:
 
     def for_frame(self) -> Callable[[list[Any]], None]:
         """A function of a frame's arrays, with memory of its own for what is between."""
-        by_shape: dict[Sizes, tuple[Array, ...]] = {}
-        work = []
-        for i, key in enumerate(self._keys):
-            shape = self._block_shape(key, "full")
-            if shape not in by_shape:
-                by_shape[shape] = tuple(
-                    [np.empty(self._block_shape(key, level), d) for level, d in self._scratch]
-                )
-            work.append((i, key, by_shape[shape]))
+        keys = list(enumerate(self._keys))
+        middle = len(keys) // 2 if self._is_shared() else len(keys)
+        work, rest = [self._with_scratch(some) for some in (keys[:middle], keys[middle:])]
         parts = [
-            np.empty((len(work), *self._part_shape(step)), step.output.dtype) for step in self._late
+            np.empty((len(keys), *self._part_shape(step)), step.output.dtype) for step in self._late
         ]
+
+        one = self._run
 
         def run(arrays: list[Any]) -> None:
             given = [_seen(arrays[at], access, shape) for at, access, shape in self._ins]
             given += [arrays[at].reshape(shape) for at, shape in self._outs]
             try:
-                self._run(work, given, parts)
+                if rest:
+                    both(lambda: one(work, given, parts), lambda: one(rest, given, parts))
+                else:
+                    one(work, given, parts)
             except Repeat:
                 raise
             except Exception as error:
@@ -166,6 +177,23 @@ class BlockCode:
                 ufunc.reduce(part, 0, dtype if ufunc in _TOTALS else None, whole)
 
         return run
+
+    def _is_shared(self) -> bool:
+        """Whether the work is worth a second thread."""
+        return self._group.size * len(self._group.steps) >= SHARED_WORK and len(self._keys) > 1
+
+    def _with_scratch(self, keys: Sequence[tuple[int, tuple[slice, ...]]]) -> list[Any]:
+        """Blocks with the arrays for what is between; those of one shape have the same."""
+        by_shape: dict[Sizes, tuple[Array, ...]] = {}
+        work = []
+        for i, key in keys:
+            shape = self._block_shape(key, "full")
+            if shape not in by_shape:
+                by_shape[shape] = tuple(
+                    [np.empty(self._block_shape(key, level), d) for level, d in self._scratch]
+                )
+            work.append((i, key, by_shape[shape]))
+        return work
 
     def _part_shape(self, step: Instruction) -> Sizes:
         """The shape of one block's part of a reduction that needs all blocks."""

@@ -5,6 +5,7 @@ Each writes into its last argument. The rules in `rules` put them into programs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -18,47 +19,70 @@ def distance(x: Array, top: Array, out: Array) -> None:
     Only where `top` is infinite or NaN may that differ from ``x - top``.
     """
     np.subtract(x, top, out)
-    if not np.isfinite(top).all():
+    if not _all(np.isfinite(top), None):
         np.copyto(out, 0, where=x == top)
 
 
 def pick(x: Array, index: Array, out: Array) -> None:
     """The element of each row, along the last axis, at an index; 0 where that is out of range."""
+    rows = x.reshape(-1, x.shape[-1])
     places, inside = _places(index, x)
-    np.copyto(out, np.take_along_axis(x, places, -1))
+    made = rows[_numbers(len(rows), 1), places]
     if inside is not None:
-        np.copyto(out, 0, where=~inside)
+        made[~inside] = 0
+    np.copyto(out, made.reshape(out.shape))
 
 
-def minus_at_index(x: Array, index: Array, value: Array, out: Array) -> None:
-    """``where(index == arange(n), value, 0) - x`` along the last axis, of length n.
+def add_at_index(x: Array, index: Array, value: Array, out: Array) -> None:
+    """``x + where(index == arange(n), value, 0)`` along the last axis, of length n.
 
-    `index` and `value` are the same along that axis.
+    `index` and `value` are the same along that axis. `out` may be `x`.
     """
+    if out is not x:
+        np.copyto(out, x)
+    length = x.shape[-1]
+    flat = out.reshape(-1)
     places, inside = _places(index, x)
-    value = value[..., :1] if value.ndim else value
-    there = np.take_along_axis(x, places, -1)
-    np.subtract(0, x, out)
-    changed = value - there
+    places = places + _numbers(len(places), length)
+    if value.size != 1:
+        value = np.broadcast_to(value[..., :1], (*x.shape[:-1], 1)).reshape(-1)
+    elif value.ndim:
+        value = value.reshape(())
     if inside is not None:
-        changed = np.where(inside, changed, 0 - there)
-    np.put_along_axis(out, places, changed, -1)
+        places = places[inside]
+        value = value[inside] if value.ndim else value
+    flat[places] += value
+    if not out.flags.c_contiguous:
+        np.copyto(out, flat.reshape(out.shape))
+
+
+_all = np.logical_and.reduce
 
 
 def _places(index: Array, x: Array) -> tuple[Array, Array | None]:
     """The indices of rows of `x`, made valid, and which of them were; None if all."""
-    index = index[..., :1] if index.ndim else np.broadcast_to(index, (*x.shape[:-1], 1))
-    inside = (index >= 0) & (index < x.shape[-1])
-    if inside.all():
+    if index.ndim < x.ndim:
+        index = np.broadcast_to(index, (*x.shape[:-1], 1))
+    index = index[..., 0].reshape(-1)
+    inside = np.greater_equal(index, 0)
+    inside &= np.less(index, x.shape[-1])
+    if _all(inside, None):
         return index, None
     return np.where(inside, index, 0), inside
+
+
+@functools.lru_cache(maxsize=64)
+def _numbers(count: int, step: int) -> Array:
+    return np.arange(0, count * step, step)
 
 
 #: By the names of instructions.
 OWN: dict[str, Callable[..., None]] = {
     "distance": distance,
     "pick": pick,
-    "minus_at_index": minus_at_index,
+    "add_at_index": add_at_index,
 }
 #: Those that need whole rows along the last axis.
-ON_ROWS = frozenset({"pick", "minus_at_index"})
+ON_ROWS = frozenset({"pick", "add_at_index"})
+#: Those whose output may be their first input, changed.
+CHANGING = frozenset({"add_at_index"})

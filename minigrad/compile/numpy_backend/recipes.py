@@ -7,6 +7,7 @@ arrays.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from minigrad.compile.kernels import JOINING
 from minigrad.compile.program import Instruction, Operand, Sizes
+from minigrad.compile.rewrite.rule import number
 from minigrad.core.tensor import Array
 
 
@@ -145,16 +147,46 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     return Recipe([copying(inputs[0], out)])
 
 
+#: NumPy's ufunc behind `np.clip`, which does without the wrapper. It takes a third of the time of
+#: `np.maximum` and `np.minimum`, and treats NaN like them.
+_clip: Any = getattr(getattr(np, "_core", None), "umath", np)
+_clip = getattr(_clip, "clip", np.clip)
+
+
+def _limited(x: Any, low: float, high: float, out: Ref, dtype: np.dtype[Any]) -> Call:
+    """The call that limits floating numbers."""
+    return Call(_clip, (x, _scalar(low, dtype), _scalar(high, dtype), out))
+
+
 @_maker("Relu")
 def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> Recipe:
+    dtype = step.output.dtype
+    if dtype.kind == "f":
+        return Recipe([_limited(inputs[0], 0, math.inf, out, dtype)], (0,))
     return Recipe([_call(np.maximum, inputs[0], _number(step, 0), out=out)], (0,))
+
+
+@_maker("Maximum")
+@_maker("Minimum")
+def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> Recipe | None:
+    dtype = step.output.dtype
+    for i, x in enumerate(step.inputs):
+        limit = number(x)
+        if limit is not None and dtype.kind == "f" and not math.isnan(limit):
+            bounds = (limit, math.inf) if step.name == "Maximum" else (-math.inf, limit)
+            return Recipe([_limited(inputs[1 - i], *bounds, out, dtype)], (1 - i,))
+    return None
 
 
 @_maker("ClipByValue")
 def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> Recipe | None:
-    if any(x is not None and x.dtype != step.output.dtype for x in step.inputs):
+    dtype = step.output.dtype
+    if any(x is not None and x.dtype != dtype for x in step.inputs):
         return None
     x, low, high = (*inputs, None, None)[:3]
+    bounds = [number(y) for y in step.inputs[1:]]
+    if dtype.kind == "f" and len(bounds) == 2 and None not in bounds and bounds[0] <= bounds[1]:
+        return Recipe([_limited(x, *bounds, out, dtype)], (0,))
     calls = []
     if low is not None:
         calls.append(_call(np.maximum, x, low, out=out))
@@ -173,7 +205,7 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
         return None
     below = scratch(step.output.shape, step.output.dtype)
     calls = [
-        _call(np.minimum, inputs[0], _number(step, 40), out=out),
+        _limited(inputs[0], -math.inf, 40, out, step.output.dtype),
         _call(np.exp, out, out=out),
         _call(np.add, out, _number(step, 1), out=below),
         _call(np.divide, out, below, out=out),
@@ -193,7 +225,7 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
         _call(np.negative, rest, out=rest),
         _call(np.exp, rest, out=rest),
         _call(np.log1p, rest, out=rest),
-        _call(np.maximum, x, _number(step, 0), out=out),
+        _limited(x, 0, math.inf, out, step.output.dtype),
         _call(np.add, out, rest, out=out),
     ]
     return Recipe(calls, (0,))
@@ -270,7 +302,7 @@ def _is_single_or_double(step: Instruction) -> bool:
 
 
 @functools.cache
-def _scalar(value: int, dtype: np.dtype[Any]) -> Array:
+def _scalar(value: float, dtype: np.dtype[Any]) -> Array:
     made = np.array(value, dtype)
     made.setflags(write=False)
     return made

@@ -7,7 +7,8 @@ from minigrad.compile.numpy_backend.own_kernels import ON_ROWS
 from minigrad.compile.program import Instruction, Operand, Program
 from minigrad.compile.rewrite.one_hot import is_along_last, one_hot, without_last
 from minigrad.compile.rewrite.rewriter import Rewriter
-from minigrad.compile.rewrite.rule import Rule, equals, made_by, same
+from minigrad.compile.rewrite.rule import Rule, equals, is_float, made_by, same
+from minigrad.compile.rewrite.stable import reduced
 from minigrad.compile.rewrite.walk import rewrite
 
 
@@ -57,24 +58,57 @@ def _pick(b: Rewriter, x: Operand, index: Operand) -> Operand:
     return b.make("map", step.name, inputs, shape, x.dtype, step)
 
 
-def _minus_at_index(b: Rewriter, step: Instruction) -> Operand | None:
-    """where(i == arange(n), v, 0) - x changes one element of a row of -x."""
+def _less_at_index(b: Rewriter, step: Instruction) -> Operand | None:
+    """where(i == arange(n), v, 0) - x is -x with one element of a row changed.
+
+    Differs where x is 0.0: it becomes -0.0, where 0 - x is 0.0.
+    """
     chosen, x = step.inputs
     select = made_by(chosen, "Select")
     if select is None or x is None or not b.is_read_once(select.output):
         return None
     found = one_hot(select)
-    if found is None or x.shape != step.output.shape:
+    if found is None or x.shape != step.output.shape or not is_float(x):
         return None
     index, value, _ = found
     if is_along_last(value):
         return None
-    inputs = [x, without_last(index), without_last(value)]
-    return b.make("map", "minus_at_index", inputs, x.shape, x.dtype)
+    inputs = [_negated(b, x), without_last(index), without_last(value)]
+    return b.make("map", "add_at_index", inputs, x.shape, x.dtype)
+
+
+def _negated(b: Rewriter, x: Operand) -> Operand:
+    """-x; of a product with one number a row, by negating that."""
+    product = made_by(x, "Mul")
+    if product is not None and b.is_read_once(x):
+        for i, factor in enumerate(product.inputs):
+            other = product.inputs[1 - i]
+            if factor is not None and factor.size * 2 <= x.size and other is not None:
+                return b.map("Mul", other, b.map("Neg", factor))
+    return b.map("Neg", x)
+
+
+def _softmax_times_row(b: Rewriter, step: Instruction) -> Operand | None:
+    """e / s * g, with one s and g a row, is e * (g / s), where s is the sum of a row of e >= 0.
+
+    Differs in the last places: as often rounded, in another order.
+    """
+    for i, x in enumerate(step.inputs):
+        factor = step.inputs[1 - i]
+        quotient = made_by(x, "RealDiv")
+        if quotient is None or factor is None or x is None or not b.is_read_once(x):
+            continue
+        whole, total = quotient.inputs
+        if whole is None or total is None or made_by(whole, "Exp") is None:
+            continue
+        if reduced(total, "sum") is whole and factor.size <= total.size and factor.rank <= x.rank:
+            return b.map("Mul", whole, b.map("RealDiv", factor, total))
+    return None
 
 
 _RULES = [
     Rule("distance from the maximum", ("Select",), _distance),
     Rule("look-up in place of a sum", ("sum",), _picked),
-    Rule("difference at an index", ("Sub",), _minus_at_index),
+    Rule("difference at an index", ("Sub",), _less_at_index),
+    Rule("one factor a row", ("Mul",), _softmax_times_row),
 ]

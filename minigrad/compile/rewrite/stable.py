@@ -22,7 +22,7 @@ def log_of_softmax(b: Rewriter, step: Instruction) -> Operand | None:
         return None
     top, total = quotient.inputs
     exponential = made_by(top, "Exp")
-    if exponential is None or total is None or _reduced(total, "sum") is not top:
+    if exponential is None or total is None or reduced(total, "sum") is not top:
         return None
     (distance,) = exponential.inputs
     if distance is None or not _is_below_the_maximum(distance):
@@ -57,7 +57,7 @@ def exp_of_log_of_softmax(b: Rewriter, step: Instruction) -> Operand | None:
     if before is None or distance is None or not _is_below_the_maximum(distance):
         return None
     (total,) = before.inputs
-    exponential = None if total is None else made_by(_reduced(total, "sum"), "Exp")
+    exponential = None if total is None else made_by(reduced(total, "sum"), "Exp")
     if exponential is None or exponential.inputs[0] is not distance:
         return None
     return b.map("RealDiv", exponential.output, total)
@@ -129,7 +129,7 @@ def _without_one(x: Operand | None) -> Operand | None:
     return None
 
 
-def _reduced(x: Operand, joining: str) -> Operand | None:
+def reduced(x: Operand, joining: str) -> Operand | None:
     """What `x` has been reduced from, by one reduction of this kind or several."""
     step = x.root.producer
     while step is not None and step.kind == "reduce" and step.name == joining:
@@ -156,5 +156,5 @@ def _is_below_the_maximum(distance: Operand) -> bool:
         if difference is None:
             return False
     x, top = difference.inputs
-    source = None if top is None else _reduced(top, "max")
+    source = None if top is None else reduced(top, "max")
     return source is not None and x is not None and same(source, x)
