@@ -27,7 +27,7 @@ from minigrad.compile.kernels import (
 from minigrad.compile.native import blas, engine, host
 from minigrad.compile.native.kernel import Arg, PieceCode
 from minigrad.compile.native.pieces import emit_pieces
-from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch
+from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch, frame_of
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, own_results
 from minigrad.compile.recycling import LEAST_BYTES, Recycler
@@ -38,6 +38,9 @@ from minigrad.executor.reference import Way
 _empty = np.empty
 #: In this run of a program it is compiled well; until then, quickly.
 PATIENCE = 3
+#: Programs that take longer, in nanoseconds, are compiled well at once: products that are compiled
+#: quickly take ten times as long.
+LONG_WORK = 2e6
 
 
 class Stretch(NamedTuple):
@@ -80,7 +83,8 @@ class NativeCode:
         self._loaded: list[engine.Code] = []
         self._runs = 0
         self._lock = threading.Lock()
-        self._load(quick=not apart)
+        work = sum([phase.work for c in self.codes if c is not None for phase in c.kernel.phases])
+        self._load(quick=not apart and work < LONG_WORK)
         self._wanted = used_outputs(program)
         self._free: list[_Memory] = []
         places = self._objects.places
@@ -139,7 +143,7 @@ class NativeCode:
         def finish(stop: int) -> None:
             if calls:
                 name = f"stretch{len(self.steps)}"
-                emit_stretch(module, name, calls, len(objects.all), objects.checked)
+                emit_stretch(module, name, calls, len(objects.all))
                 self.steps.append(Stretch(name, start, stop))
                 calls.clear()
 
@@ -246,7 +250,7 @@ class NativeCode:
         try:
             return self._free.pop()
         except IndexError:
-            return _Memory(self.arena.size, self._objects.dtypes)
+            return _Memory(self.arena.size, self._objects.checked)
 
     def timed(
         self, feeds: Sequence[Array], cells: Mapping[int, Array], transaction: Any, way: Way
@@ -363,10 +367,9 @@ class _Objects:
             self._add(x)
         #: Where feeds and variables stand.
         self.given = slice(start, len(self.all))
-        #: The positions, shapes, operands and dtypes of what is checked in every run.
+        #: What is checked in every run: positions, and what is expected there.
         self.checked_operands = [(self.places[x], x) for x in given]
-        self.checked = [(at, x.shape) for at, x in self.checked_operands]
-        self.dtypes = [x.dtype for x in given]
+        self.checked = [(at, x.dtype, x.shape) for at, x in self.checked_operands]
         called = [
             x
             for piece, code in zip(pieces, codes, strict=True)
@@ -399,12 +402,11 @@ class _Memory:
 
     __slots__ = ("_frame", "block", "frame", "start")
 
-    def __init__(self, size: int, dtypes: Sequence[np.dtype[Any]]) -> None:
+    def __init__(self, size: int, checked: Sequence[tuple[int, np.dtype[Any], Sizes]]) -> None:
         self.block = np.empty(size + ALIGNMENT, np.uint8)
         address = self.block.ctypes.data
         self.start = -address % ALIGNMENT
-        addresses = [address + self.start, id(np.ndarray), *[id(dtype) for dtype in dtypes]]
-        self._frame = np.array(addresses, np.int64)
+        self._frame = frame_of(address + self.start, checked)
         self.frame = self._frame.ctypes.data
 
 

@@ -7,6 +7,8 @@ import importlib.util
 import os
 from dataclasses import dataclass
 
+from minigrad.compile.native.objects import layout_is_known
+
 
 @dataclass(frozen=True)
 class Host:
@@ -18,9 +20,9 @@ class Host:
 
 
 def available() -> bool:
-    """Whether native code can be made: llvmlite is there and ``MINIGRAD_JIT`` is not ``0``.
+    """Whether native code can be made: with llvmlite, on CPython, unless ``MINIGRAD_JIT`` is ``0``.
 
-    Nothing is imported to find out, and the environment is read at each call.
+    llvmlite is not imported to find out, and the environment is read at each call.
 
     >>> import os
     >>> os.environ["MINIGRAD_JIT"] = "0"
@@ -28,7 +30,7 @@ def available() -> bool:
     False
     >>> del os.environ["MINIGRAD_JIT"]
     """
-    return os.environ.get("MINIGRAD_JIT", "1") != "0" and _has_llvmlite()
+    return os.environ.get("MINIGRAD_JIT", "1") != "0" and _has_llvmlite() and layout_is_known()
 
 
 @functools.cache

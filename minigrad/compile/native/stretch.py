@@ -7,15 +7,25 @@ of the arena, of the type ndarray, and of the dtype of each array that is to be 
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.compile.native.kernel import Kernel
+from minigrad.compile.native.objects import (
+    BEHAVED,
+    DATA,
+    DTYPE,
+    FLAGS,
+    LENGTHS,
+    LIST_ITEMS,
+    RANK,
+    TYPE,
+)
 from minigrad.compile.native.types import BOOL, I32, I64, PTR
 from minigrad.compile.native.writer import Module, Value, Writer
+from minigrad.core.tensor import Array
 
 #: What a stretch returns, other than 0: a check has failed; Ctrl-C was pressed; or an array is no
 #: ndarray of the shape and dtype that was compiled for, aligned and in C order: nothing was done.
@@ -30,13 +40,6 @@ RELEASING_WORK = 100_000.0
 POLLING_WORK = 2_000_000.0
 #: Kernels called from one function: compilers take longer than linearly.
 _CALLS = 40
-
-# Where CPython keeps a list's items and an object's type, and NumPy the parts of an array.
-_LIST_ITEMS = 24
-_TYPE = 8
-_DATA, _RANK, _LENGTHS, _DTYPE, _FLAGS = 16, 24, 32, 56, 64
-#: C order, and aligned.
-_BEHAVED = 0x101
 
 
 class Place(NamedTuple):
@@ -72,7 +75,6 @@ def emit_stretch(
     name: str,
     calls: Sequence[Call],
     objects: int,
-    checked: Sequence[tuple[int, tuple[int, ...]]],
 ) -> None:
     """Write the function of a stretch.
 
@@ -81,7 +83,6 @@ def emit_stretch(
         name: how to call it.
         calls: the kernels in order.
         objects: how many arrays there are.
-        checked: the positions and shapes of those that must be looked at before use.
     """
     work = sum([phase.work for call in calls for phase in call.kernel.phases])
     polling = work > POLLING_WORK
@@ -95,11 +96,14 @@ def emit_stretch(
     pointers = w.reserve(max(objects, 1), PTR)
     flag = w.reserve(1, I32)
     w.store(w.const(0, I32), flag)
-    items = _pointer_at(w, listed, _LIST_ITEMS)
-    _check_arrays(w, items, frame, checked)
+    items = _pointer_at(w, listed, LIST_ITEMS)
+    check = module.shared("check arrays", lambda name: _emit_check(module, name))
+    unfit = w.call(check, items, frame, result=I64)
+    assert unfit is not None
+    _require(w, w.compare("==", unfit, w.index(0)))
     with w.loop(0, objects) as loop:
         item = w.load(w.at(items, loop.index, PTR), PTR)
-        w.store(_pointer_at(w, item, _DATA), w.at(pointers, loop.index, PTR))
+        w.store(_pointer_at(w, item, DATA), w.at(pointers, loop.index, PTR))
     released = work > RELEASING_WORK
     state: Value = w.const(0, PTR)
     if released:
@@ -137,24 +141,47 @@ def emit_stretch(
     w.finish(code)
 
 
-def _check_arrays(
-    w: Writer, items: Value, frame: Value, checked: Sequence[tuple[int, tuple[int, ...]]]
-) -> None:
-    """Leave the function if an array is not what it was compiled for."""
+def _emit_check(module: Module, name: str) -> None:
+    """Write a function that looks at arrays: 0 if all are what was compiled for, else `UNFIT`.
+
+    What is expected stands in the frame, as `frame_of` lays it out.
+    """
+    w = module.function(name, [("items", PTR), ("frame", PTR)], I64, attributes="noinline")
+    items, frame = w.parameters
     ndarray = _pointer_at(w, frame, 8)
-    for i, (position, shape) in enumerate(checked):
-        item = _pointer_at(w, items, 8 * position)
-        _require(w, w.make(BOOL, f"icmp eq ptr {_pointer_at(w, item, _TYPE).text}, {ndarray.text}"))
-        dtype = _pointer_at(w, frame, 16 + 8 * i)
-        good = w.make(BOOL, f"icmp eq ptr {_pointer_at(w, item, _DTYPE).text}, {dtype.text}")
-        rank = w.load(_offset(w, item, _RANK), I32)
-        good = w.and_(good, w.compare("==", rank, w.const(len(shape), I32)))
-        flags = w.and_(w.load(_offset(w, item, _FLAGS), I32), w.const(_BEHAVED, I32))
-        _require(w, w.and_(good, w.compare("==", flags, w.const(_BEHAVED, I32))))
-        lengths = _pointer_at(w, item, _LENGTHS)
-        for k, n in enumerate(shape):
-            length = w.load(w.at(lengths, k, I64), I64)
-            _require(w, w.compare("==", length, w.index(n)))
+    count = w.load(_offset(w, frame, 16), I64)
+    with w.loop(0, count, 1, [_offset(w, frame, 24)]) as loop:
+        (expected,) = loop.values
+        position = w.load(expected, I64)
+        item = w.load(w.at(items, position, PTR), PTR)
+        _require(w, w.make(BOOL, f"icmp eq ptr {_pointer_at(w, item, TYPE).text}, {ndarray.text}"))
+        dtype = _pointer_at(w, expected, 8)
+        good = w.make(BOOL, f"icmp eq ptr {_pointer_at(w, item, DTYPE).text}, {dtype.text}")
+        flags = w.and_(w.load(_offset(w, item, FLAGS), I32), w.const(BEHAVED, I32))
+        good = w.and_(good, w.compare("==", flags, w.const(BEHAVED, I32)))
+        rank = w.load(_offset(w, expected, 16), I64)
+        found = w.convert(w.load(_offset(w, item, RANK), I32), I64)
+        _require(w, w.and_(good, w.compare("==", rank, found)))
+        lengths = _pointer_at(w, item, LENGTHS)
+        shape = _offset(w, expected, 24)
+        with w.loop(0, rank) as axes:
+            length = w.load(w.at(lengths, axes.index, I64), I64)
+            _require(w, w.compare("==", length, w.load(w.at(shape, axes.index, I64), I64)))
+        loop.next = (w.at(shape, rank, I64),)
+    w.finish(w.index(0))
+
+
+def frame_of(arena: int, checked: Sequence[tuple[int, np.dtype[Any], Sequence[int]]]) -> Array:
+    """What native code reads at its entry.
+
+    Args:
+        arena: the arena's address.
+        checked: position, dtype and shape of every array that must be looked at before use.
+    """
+    words = [arena, id(np.ndarray), len(checked)]
+    for position, dtype, shape in checked:
+        words += [position, id(dtype), len(shape), *shape]
+    return np.array(words, np.int64)
 
 
 def _require(w: Writer, condition: Value) -> None:
@@ -163,26 +190,6 @@ def _require(w: Writer, condition: Value) -> None:
     w.begin(unfit)
     w.put(f"ret i64 {UNFIT}")
     w.begin(on)
-
-
-def layout_is_known() -> bool:
-    """Whether lists and arrays are laid out in this process as native code expects."""
-
-    def word(address: int, kind: Any = ctypes.c_void_p) -> int:
-        return kind.from_address(address).value or 0
-
-    array = np.zeros((3, 5), np.float32)
-    at = id(array)
-    listed = [array]
-    return (
-        word(word(id(listed) + _LIST_ITEMS)) == at
-        and word(at + _TYPE) == id(np.ndarray)
-        and word(at + _DATA) == array.ctypes.data
-        and word(at + _RANK, ctypes.c_int32) == 2
-        and word(word(at + _LENGTHS), ctypes.c_int64) == 3
-        and word(at + _DTYPE) == id(array.dtype)
-        and word(at + _FLAGS, ctypes.c_int32) & _BEHAVED == _BEHAVED
-    )
 
 
 def emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -> None:
@@ -268,5 +275,5 @@ __all__ = [
     "Place",
     "emit_part",
     "emit_stretch",
-    "layout_is_known",
+    "frame_of",
 ]
