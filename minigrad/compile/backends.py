@@ -34,7 +34,7 @@ def choose(executor: str | None) -> str:
     """
     executor = executor or os.environ.get("MINIGRAD_EXECUTOR")
     if executor is None:
-        return "numpy"
+        return "native" if available() else "numpy"
     if executor not in ("native", "numpy", "reference"):
         raise ArgumentError(
             f"executor must be 'native', 'numpy', 'reference' or None, got {executor!r}"

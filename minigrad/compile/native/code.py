@@ -107,8 +107,9 @@ class NativeCode:
         self._entries = entries
         #: The one function that does it all, if there is one; once it is worth entering directly.
         self._only: Callable[..., int] | None = None
-        if len(entries) == 1 and not self._uses_blas and not quick:
-            self._only = entries[0]  # type: ignore[assignment]
+        alone = len(entries) == 1 and not self._uses_blas and not quick
+        if alone and not isinstance(entries[0], Instruction):
+            self._only = entries[0]
         self._quick = quick
 
     def improve(self) -> None:
