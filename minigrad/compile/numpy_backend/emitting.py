@@ -13,7 +13,16 @@ from minigrad.compile.kernels import is_plain, pure_kernel
 from minigrad.compile.numpy_backend.blocks import LARGE_BYTES, BlockCode, cut
 from minigrad.compile.numpy_backend.own_kernels import OWN
 from minigrad.compile.numpy_backend.places import SMALL_BYTES, Places
-from minigrad.compile.numpy_backend.recipes import Call, Ref, copying, recipe_of, reduction
+from minigrad.compile.numpy_backend.recipes import (
+    Call,
+    Recipe,
+    Ref,
+    call_of,
+    copying,
+    recipe_of,
+    reduction,
+    ufunc_of,
+)
 from minigrad.compile.numpy_backend.steps import (
     KernelCall,
     Step,
@@ -45,6 +54,8 @@ class Emitter:
         self.places = Places()
         self.steps: list[Step] = []
         self._wanted = wanted
+        #: Whether kernels have made arrays of their own.
+        self._made = False
         for name in ("transaction", "way"):
             self.places.add_free(Operand((), np.dtype(object), label=name))
         self._results = {x.root for x in program.results}
@@ -104,12 +115,13 @@ class Emitter:
         """Whether an instruction writes into memory that it is given."""
         if step.kind in ("reduce", "product") or step.name in OWN:
             return True
-        return step.kind == "map" and self._has_recipe(step)
+        return step.kind == "map" and self._trial(step) is not None
 
-    def _has_recipe(self, step: Instruction) -> bool:
+    def _trial(self, step: Instruction) -> Recipe | None:
+        """What a step's recipe is like."""
         nothing = Ref(-1)
         inputs = [None if x is None else nothing for x in step.inputs]
-        return recipe_of(step, inputs, nothing, lambda shape, dtype: nothing) is not None
+        return recipe_of(step, inputs, nothing, lambda shape, dtype: nothing)
 
     def _ref(self, x: Operand | None) -> Ref | None:
         """The place of an operand; of a view too, which is made if need be."""
@@ -156,6 +168,8 @@ class Emitter:
 
     def _release(self, unit: Instruction | BlockCode) -> None:
         """Let go of arrays that kernels have made, once nobody needs them."""
+        if not self._made:
+            return
         done = [
             self.slot(x)
             for x in {*unit_reads(unit), *unit.outputs}
@@ -182,26 +196,36 @@ class Emitter:
         elif step.name in OWN:
             out = self._target(step.output)
             self._add_calls([Call(OWN[step.name], (*inputs, out))], step, inputs)
-        elif step.kind == "map" and self._has_recipe(step):
-            self._map(step, inputs)
-        else:
+        elif step.kind != "map" or not self._map(step, inputs):
             self._kernel(step, inputs)
 
-    def _map(self, step: Instruction, inputs: Sequence[Ref | None]) -> None:
+    def _map(self, step: Instruction, inputs: Sequence[Ref | None]) -> bool:
+        """An elementwise step that writes where it is told to; whether there is a way."""
+        ufunc = ufunc_of(step)
+        if ufunc is not None:
+            out = self._elementwise_target(step, range(len(inputs)))
+            self._add_calls([call_of(ufunc, *inputs, out=out)], step, inputs)
+            return True
+        trial = self._trial(step)
+        if trial is None:
+            return False
+        out = self._elementwise_target(step, trial.aliases)
+        recipe = recipe_of(step, inputs, out, self._scratch)
+        assert recipe is not None
+        self._add_calls(recipe.calls, step, inputs)
+        return True
+
+    def _elementwise_target(self, step: Instruction, aliases: Sequence[int]) -> Ref:
+        """The place for an output: where an input lies that is not needed any more, if it can."""
         out = step.output
-        nothing = Ref(-1)
-        trial = recipe_of(step, inputs, nothing, lambda shape, dtype: nothing)
-        assert trial is not None
         if not self.places.is_known(out):
-            for i in trial.aliases:
+            for i in aliases:
                 if self._may_take(step, i):
                     x = step.inputs[i]
                     assert x is not None
                     self.places.add_in_place(out, x, self._last[out])
                     break
-        recipe = recipe_of(step, inputs, self._target(out), self._scratch)
-        assert recipe is not None
-        self._add_calls(recipe.calls, step, inputs)
+        return self._target(out)
 
     def _may_take(self, step: Instruction, position: int) -> bool:
         """Whether an output may lie where an input does, which nobody needs any more."""
@@ -210,9 +234,9 @@ class Emitter:
             x is not None
             and x.view is None
             and x.constant is None
-            and x.nbytes == out.nbytes
-            and x.shape == out.shape
             and self._last[x] == self._now
+            and x.shape == out.shape
+            and x.dtype.itemsize == out.dtype.itemsize
             and self.places.may_be_overwritten(x)
             and sum([y is not None and y.root is x for y in step.inputs]) == 1
         )
@@ -244,6 +268,7 @@ class Emitter:
                     self.places.add_block(x, self._now, self._last[x])
                 else:
                     self.places.add_free(x)
+                    self._made = True
             outputs.append((self.slot(x), x))
         slots = tuple([None if ref is None else ref.slot for ref in inputs])
         single = step.primitive is None or step.primitive.single

@@ -64,6 +64,18 @@ Maker: TypeAlias = "Callable[[Instruction, Sequence[Any], Ref, Scratch], Recipe 
 _MAKERS: dict[str, Maker] = {}
 
 
+def ufunc_of(step: Instruction) -> np.ufunc | None:
+    """The ufunc that computes an elementwise step as it is, if there is one."""
+    primitive = step.primitive
+    if primitive is None or step.attrs or step.name in _MAKERS:
+        return None
+    ufunc = primitive.numpy
+    if not isinstance(ufunc, np.ufunc) or ufunc.nout != 1:
+        return None
+    dtypes = tuple([None if x is None else x.dtype for x in step.inputs])
+    return ufunc if _result(ufunc, dtypes) == step.output.dtype else None
+
+
 def recipe_of(
     step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch
 ) -> Recipe | None:
@@ -75,30 +87,22 @@ def recipe_of(
         out: the place of its output.
         scratch: gives memory for intermediate results.
     """
-    if step.output.dtype.kind == "O" or any(
-        x is not None and x.dtype.kind == "O" for x in step.inputs
+    ufunc = ufunc_of(step)
+    if ufunc is not None:
+        return Recipe([call_of(ufunc, *inputs, out=out)], tuple(range(len(inputs))))
+    maker = _MAKERS.get(step.name)
+    if maker is None or any(
+        x is not None and x.dtype.kind == "O" for x in (*step.inputs, *step.outputs)
     ):
         return None
-    maker = _MAKERS.get(step.name)
-    if maker is not None:
-        made = maker(step, inputs, out, scratch)
-        if made is not None:
-            return made
-    primitive = step.primitive
-    if primitive is None or step.attrs or None in step.inputs:
-        return None
-    ufunc = primitive.numpy
-    if not isinstance(ufunc, np.ufunc) or ufunc.nout != 1:
-        return None
-    dtypes = tuple([x.dtype for x in step.inputs if x is not None])
-    if _result(ufunc, dtypes) != step.output.dtype:
-        return None
-    return Recipe([_call(ufunc, *inputs, out=out)], tuple(range(len(inputs))))
+    return maker(step, inputs, out, scratch)
 
 
 @functools.cache
-def _result(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any] | None:
+def _result(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any] | None, ...]) -> np.dtype[Any] | None:
     """The dtype that a ufunc gives for these, if it takes them as they are."""
+    if any(dtype is None or dtype.kind == "O" for dtype in dtypes):
+        return None
     try:
         found: Any = ufunc.resolve_dtypes((*dtypes, None))
     except TypeError:
@@ -106,7 +110,8 @@ def _result(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]
     return found[-1] if found[:-1] == dtypes else None
 
 
-def _call(function: Callable[..., Any], *args: Any, out: Ref) -> Call:
+def call_of(function: Callable[..., Any], *args: Any, out: Ref) -> Call:
+    """The call of a function whose last argument is where it writes."""
     if function in (np.maximum, np.minimum):
         return Call(function, args, out)
     return Call(function, (*args, out))
@@ -163,7 +168,7 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     dtype = step.output.dtype
     if dtype.kind == "f":
         return Recipe([_limited(inputs[0], 0, math.inf, out, dtype)], (0,))
-    return Recipe([_call(np.maximum, inputs[0], _number(step, 0), out=out)], (0,))
+    return Recipe([call_of(np.maximum, inputs[0], _number(step, 0), out=out)], (0,))
 
 
 @_maker("Maximum")
@@ -175,7 +180,8 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
         if limit is not None and dtype.kind == "f" and not math.isnan(limit):
             bounds = (limit, math.inf) if step.name == "Maximum" else (-math.inf, limit)
             return Recipe([_limited(inputs[1 - i], *bounds, out, dtype)], (1 - i,))
-    return None
+    function = np.maximum if step.name == "Maximum" else np.minimum
+    return Recipe([call_of(function, *inputs, out=out)], (0, 1))
 
 
 @_maker("ClipByValue")
@@ -189,10 +195,10 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
         return Recipe([_limited(x, *bounds, out, dtype)], (0,))
     calls = []
     if low is not None:
-        calls.append(_call(np.maximum, x, low, out=out))
+        calls.append(call_of(np.maximum, x, low, out=out))
         x = out
     if high is not None:
-        calls.append(_call(np.minimum, x, high, out=out))
+        calls.append(call_of(np.minimum, x, high, out=out))
     if not calls:
         calls.append(copying(x, out))
     return Recipe(calls, (0,))
@@ -206,9 +212,9 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     below = scratch(step.output.shape, step.output.dtype)
     calls = [
         _limited(inputs[0], -math.inf, 40, out, step.output.dtype),
-        _call(np.exp, out, out=out),
-        _call(np.add, out, _number(step, 1), out=below),
-        _call(np.divide, out, below, out=out),
+        call_of(np.exp, out, out=out),
+        call_of(np.add, out, _number(step, 1), out=below),
+        call_of(np.divide, out, below, out=out),
     ]
     return Recipe(calls, (0,))
 
@@ -221,12 +227,12 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     (x,) = inputs
     rest = scratch(step.output.shape, step.output.dtype)
     calls = [
-        _call(np.absolute, x, out=rest),
-        _call(np.negative, rest, out=rest),
-        _call(np.exp, rest, out=rest),
-        _call(np.log1p, rest, out=rest),
+        call_of(np.absolute, x, out=rest),
+        call_of(np.negative, rest, out=rest),
+        call_of(np.exp, rest, out=rest),
+        call_of(np.log1p, rest, out=rest),
         _limited(x, 0, math.inf, out, step.output.dtype),
-        _call(np.add, out, rest, out=out),
+        call_of(np.add, out, rest, out=out),
     ]
     return Recipe(calls, (0,))
 
@@ -237,16 +243,16 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     (x,) = inputs
     rest = scratch(step.output.shape, step.output.dtype)
     calls = [
-        _call(np.subtract, _number(step, 1), x, out=rest),
-        _call(np.add, x, _number(step, 1), out=out),
-        _call(np.multiply, rest, out, out=out),
+        call_of(np.subtract, _number(step, 1), x, out=rest),
+        call_of(np.add, x, _number(step, 1), out=out),
+        call_of(np.multiply, rest, out, out=out),
     ]
     return Recipe(calls, (0,))
 
 
 @_maker("Rsqrt")
 def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> Recipe:
-    calls = [_call(np.sqrt, inputs[0], out=out), _call(np.reciprocal, out, out=out)]
+    calls = [call_of(np.sqrt, inputs[0], out=out), call_of(np.reciprocal, out, out=out)]
     return Recipe(calls, (0,))
 
 
@@ -263,17 +269,17 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     condition, a, b = inputs
     a, b, bits = [_seen_as_bits(ref) for ref in (a, b, out)]
     if _is_zero(y):
-        return Recipe([_call(np.multiply, a, condition, out=bits)], (1,))
+        return Recipe([call_of(np.multiply, a, condition, out=bits)], (1,))
     if _is_zero(x):
         calls = [
-            _call(np.multiply, b, condition, out=bits),
-            _call(np.subtract, b, bits, out=bits),
+            call_of(np.multiply, b, condition, out=bits),
+            call_of(np.subtract, b, bits, out=bits),
         ]
         return Recipe(calls)
     calls = [
-        _call(np.bitwise_xor, a, b, out=bits),
-        _call(np.multiply, bits, condition, out=bits),
-        _call(np.bitwise_xor, bits, b, out=bits),
+        call_of(np.bitwise_xor, a, b, out=bits),
+        call_of(np.multiply, bits, condition, out=bits),
+        call_of(np.bitwise_xor, bits, b, out=bits),
     ]
     return Recipe(calls, (1,))
 

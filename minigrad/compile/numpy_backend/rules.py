@@ -18,7 +18,13 @@ def for_numpy(program: Program) -> Program:
         if step.kind == "call" and step.pure and step.primitive and step.primitive.elementwise:
             if all(x is None or x.dtype.kind != "O" for x in (*step.inputs, *step.outputs)):
                 step.kind = "map"
+    if not any(step.name in _HINTS for step in program.instructions):
+        return program
     return rewrite(program, _RULES)
+
+
+#: Without one of these no rule applies.
+_HINTS = frozenset({"Select", "Exp"})
 
 
 def _distance(b: Rewriter, step: Instruction) -> Operand | None:
