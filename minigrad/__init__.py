@@ -9,18 +9,12 @@ Tensor(-2., shape=(), dtype=float32)
 """
 
 import importlib as _importlib
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
+import typing as _typing
 
 # Every module lists its public names in its own `__all__`, so that a new op is written in one file.
-from minigrad import checkout, serialize
+from minigrad import checkout, later, serialize
 from minigrad import errors as errors
-from minigrad import linalg as linalg
 from minigrad import nest as nest
-from minigrad import random as random
-from minigrad.autodiff import *
-from minigrad.checkpointing import *
-from minigrad.control_flow import *
 from minigrad.core import registry as registry
 from minigrad.core.bind import *
 from minigrad.core.composites import *
@@ -37,73 +31,72 @@ from minigrad.core.tensor import *
 from minigrad.core.variable import *
 from minigrad.dtypes import *
 from minigrad.dtypes import bool_
-from minigrad.explaining import *
-from minigrad.functions.api import *
-from minigrad.gradcheck import *
-from minigrad.hints import missing as _missing
-from minigrad.namespace import *
 from minigrad.ops import methods
-from minigrad.ops.along_axis import *
 from minigrad.ops.basic import *
-from minigrad.ops.broadcasting import *
 from minigrad.ops.comparison import *
-from minigrad.ops.contractions import *
-from minigrad.ops.control import *
 from minigrad.ops.counting import *
-from minigrad.ops.creation import *
 from minigrad.ops.custom import *
-from minigrad.ops.data_dependent import *
-from minigrad.ops.diagonals import *
-from minigrad.ops.differences import *
-from minigrad.ops.effects import *
-from minigrad.ops.einsum import *
 from minigrad.ops.elementwise import *
-from minigrad.ops.encoding import *
 from minigrad.ops.exponential import *
-from minigrad.ops.gathering import *
-from minigrad.ops.hyperbolic import *
 from minigrad.ops.indexing import *
-from minigrad.ops.joining import *
 from minigrad.ops.logic import *
 from minigrad.ops.manipulation import *
-from minigrad.ops.padding import *
 from minigrad.ops.powers import *
 from minigrad.ops.products import *
-from minigrad.ops.ranges import *
 from minigrad.ops.reductions import *
 from minigrad.ops.rounding import *
 from minigrad.ops.scans import *
-from minigrad.ops.scattering import *
 from minigrad.ops.selection import *
 from minigrad.ops.shaping import *
 from minigrad.ops.signs import *
-from minigrad.ops.sorting import *
-from minigrad.ops.special_functions import *
 from minigrad.ops.stacking import *
 from minigrad.ops.state_ops import *
 from minigrad.ops.statistics import *
-from minigrad.ops.tiling import *
-from minigrad.ops.trigonometric import *
-from minigrad.ops.updates import *
-from minigrad.render import *
-from minigrad.saving import *
-from minigrad.session import *
 from minigrad.shapes import *
-from minigrad.tape import *
-from minigrad.threads import *
-from minigrad.transforms import *
+
+if _typing.TYPE_CHECKING:
+    # Loaded when one of their names is first used: see `minigrad.later`, which lists them.
+    from minigrad import linalg as linalg
+    from minigrad import random as random
+    from minigrad.autodiff import *
+    from minigrad.checkpointing import *
+    from minigrad.control_flow import *
+    from minigrad.explaining import *
+    from minigrad.functions.api import *
+    from minigrad.gradcheck.api import *
+    from minigrad.gradcheck.primitives import *
+    from minigrad.gradcheck.report import *
+    from minigrad.namespace import *
+    from minigrad.ops.along_axis import *
+    from minigrad.ops.broadcasting import *
+    from minigrad.ops.contractions import *
+    from minigrad.ops.control import *
+    from minigrad.ops.creation import *
+    from minigrad.ops.data_dependent import *
+    from minigrad.ops.diagonals import *
+    from minigrad.ops.differences import *
+    from minigrad.ops.effects import *
+    from minigrad.ops.einsum import *
+    from minigrad.ops.encoding import *
+    from minigrad.ops.gathering import *
+    from minigrad.ops.hyperbolic import *
+    from minigrad.ops.joining import *
+    from minigrad.ops.padding import *
+    from minigrad.ops.ranges import *
+    from minigrad.ops.scattering import *
+    from minigrad.ops.sorting import *
+    from minigrad.ops.special_functions import *
+    from minigrad.ops.tiling import *
+    from minigrad.ops.trigonometric import *
+    from minigrad.ops.updates import *
+    from minigrad.render.drawing import *
+    from minigrad.saving import *
+    from minigrad.session import *
+    from minigrad.tape import *
+    from minigrad.threads import *
+    from minigrad.transforms import *
 
 __version__ = "0.1.0"
-
-if not _TYPE_CHECKING:  # A type checker would take it to mean that every name exists.
-
-    def __getattr__(name: str) -> _Any:
-        """`minigrad.nn` and `minigrad.optim`, imported when first used; for others, a hint."""
-        if name in ("nn", "optim"):
-            return _importlib.import_module(f"minigrad.{name}")
-        # Not Python's own suggestion, which knows no names of other libraries.
-        raise AttributeError(_missing(name, globals()))
-
 
 bool = bool_
 #: The array API's constants.
@@ -117,3 +110,28 @@ checkout.install()
 methods.install()
 serialize.install()
 registry.verify()
+registry.later(later.OPS)
+
+if not _typing.TYPE_CHECKING:  # A type checker would take it to mean that every name exists.
+    # Python puts a package into this namespace when it is first imported. These two are called as
+    # functions are: imported now, with nothing in them yet, they cannot take their places later.
+    from minigrad import gradcheck, render
+
+    del gradcheck, render
+
+    def __getattr__(name: str) -> _typing.Any:
+        """What is loaded when first used; for names that do not exist, a hint."""
+        if name in later.MODULE_OF:
+            found = getattr(_importlib.import_module(later.MODULE_OF[name]), name)
+            return globals().setdefault(name, found)
+        if name in later.NAMESPACES:
+            return _importlib.import_module(f"minigrad.{name}")
+        # Not Python's own suggestion, which knows no names of other libraries.
+        missing = _importlib.import_module("minigrad.hints").missing
+        raise AttributeError(missing(name, __dir__()))
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *later.MODULE_OF, *later.NAMESPACES})
+
+    # Not nn and optim, which ``from minigrad import *`` would import.
+    __all__ = [name for name in __dir__() if name[0] != "_" and name not in ("nn", "optim")]

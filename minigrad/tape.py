@@ -33,7 +33,7 @@ from minigrad.errors import (
     LostGradientWarning,
     StateError,
 )
-from minigrad.jacobian import jacobian_rows
+from minigrad.jacobians import jacobian_rows
 from minigrad.nest import flatten, unflatten
 
 __all__ = ["GradientTape"]

@@ -20,7 +20,7 @@ from minigrad.core.tensor import ConcreteTensor, Tensor
 from minigrad.core.variable import Variable
 from minigrad.errors import ArgumentError, ArgumentTypeError, GradientError
 from minigrad.functions.api import Function, Method
-from minigrad.jacobian import jacobian_rows
+from minigrad.jacobians import jacobian_rows
 from minigrad.nest import flatten, map_structure, unflatten
 from minigrad.ops.basic import identity
 from minigrad.ops.elementwise import add, multiply

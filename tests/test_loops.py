@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.control_flow.loop import Collector
 from minigrad.core.registry import primitive_of
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 
@@ -438,13 +439,13 @@ def test_ten_thousand_eager_runs():
 
 def test_history_is_kept_only_for_gradients(monkeypatch):
     kept = []
-    add = mg.control_flow.loop.Collector.add
+    add = Collector.add
 
     def counted(self, item):
         kept.append(item.shape)
         add(self, item)
 
-    monkeypatch.setattr(mg.control_flow.loop.Collector, "add", counted)
+    monkeypatch.setattr(Collector, "add", counted)
     with mg.Graph().as_default() as g:
         x = mg.placeholder("float64", (None,))
         y = mg.fori_loop(0, 5, lambda i, a: mg.sin(a) * 2.0, x)

@@ -20,7 +20,8 @@ from minigrad.errors import (
     OperationError,
     StateError,
 )
-from minigrad.render import Drawing, layout, render, to_dot
+from minigrad.render import layout
+from minigrad.render.drawing import Drawing, render, to_dot
 from minigrad.render.picture import STYLES
 
 SVG = "{http://www.w3.org/2000/svg}"

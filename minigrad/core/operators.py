@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.core import registry
 from minigrad.errors import ArgumentTypeError, ImmutableTensorError
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Operators:
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
+        if ufunc not in UFUNCS:
+            registry.load_all()
         primitive = UFUNCS.get(ufunc)
         if out is not None and isinstance(out[0], np.ndarray):
             raise ArgumentTypeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from types import MethodType, SimpleNamespace
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -30,9 +30,6 @@ from minigrad.dtypes import DType, float32
 from minigrad.errors import DTypeError, MinigradError, RegistryError
 from minigrad.shapes import Spec, broadcast
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Primitive", "primitive"]
 
 P = ParamSpec("P")
@@ -40,8 +37,11 @@ R = TypeVar("R", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NO_ATTRS: dict[str, Any] = {}
+_ACCEPTS = get_args(Accepts)
+_EFFECTS = get_args(Effect)
 
-SampleMaker: TypeAlias = Callable[[np.random.Generator], Iterable[Sample]]
+#: A string, because the name `np.random` alone would import that module.
+SampleMaker: TypeAlias = "Callable[[np.random.Generator], Iterable[Sample]]"
 
 
 class Primitive(Generic[P, R]):
@@ -169,15 +169,23 @@ class Primitive(Generic[P, R]):
         """
         self._once("kernel", self.compute)
         self.compute = function
-        parameters = list(inspect.signature(function).parameters.values())
-        parameters = parameters[2 if self.stateful or self.has_bodies else 1 :]
-        parameters = [p for p in parameters if p.kind != p.VAR_KEYWORD]
-        names = [p.name for p in parameters if p.kind != p.KEYWORD_ONLY]
-        self.variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
-        self.input_names = tuple(names)
-        self._optional = frozenset(
-            i for i, p in enumerate(parameters) if p.kind != p.KEYWORD_ONLY and p.default is None
-        )
+        plain = inspect.unwrap(function)
+        if not isinstance(plain, FunctionType):
+            raise RegistryError(
+                f"the kernel of {self.name!r} must be a Python function: its parameters name the "
+                f"inputs; got {function!r}"
+            )
+        # Read off the code: `inspect.signature` for every kernel would be felt in import time.
+        code = plain.__code__
+        first = 2 if self.stateful or self.has_bodies else 1
+        names = code.co_varnames[first : code.co_argcount]
+        defaults = plain.__defaults__ or ()
+        without = len(names) - len(defaults)
+        self._optional = frozenset(without + i for i, x in enumerate(defaults) if x is None)
+        self.variadic = bool(code.co_flags & inspect.CO_VARARGS)
+        if self.variadic:
+            names += (code.co_varnames[code.co_argcount + code.co_kwonlyargcount],)
+        self.input_names = names
         return function
 
     def shape(self, function: F) -> F:
@@ -454,10 +462,10 @@ def primitive(
     >>> mg.registry.unregister(cube)
     """
 
-    if accepts not in get_args(Accepts):
-        raise RegistryError(f"accepts must be one of {get_args(Accepts)}, got {accepts!r}")
-    if effect not in get_args(Effect):
-        raise RegistryError(f"effect must be one of {get_args(Effect)}, got {effect!r}")
+    if accepts not in _ACCEPTS:
+        raise RegistryError(f"accepts must be one of {_ACCEPTS}, got {accepts!r}")
+    if effect not in _EFFECTS:
+        raise RegistryError(f"effect must be one of {_EFFECTS}, got {effect!r}")
     if not op.isidentifier():
         raise RegistryError(f"an op is named in CamelCase, without spaces or signs, got {op!r}")
 

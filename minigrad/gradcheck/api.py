@@ -22,6 +22,8 @@ from minigrad.gradcheck.tapes import tape_program
 from minigrad.session import Session
 from minigrad.tape import GradientTape
 
+__all__ = ["gradcheck"]
+
 
 @overload
 def gradcheck(

@@ -16,6 +16,8 @@ from minigrad.gradcheck.contracts import (
 )
 from minigrad.gradcheck.derivatives import check_derivatives
 
+__all__ = ["PrimitiveReport", "check_primitive"]
+
 
 @dataclass(frozen=True, slots=True)
 class PrimitiveReport:

@@ -8,6 +8,8 @@ from typing import Literal
 
 from minigrad.shapes import show
 
+__all__ = ["ArgumentCheck", "Component", "GradcheckReport"]
+
 #: ``"kink"`` stands for an argument all of whose components lie on kinks.
 Verdict = Literal["right", "kink", "look closer", "bug"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from minigrad.ops import (
     indexing,
     logic,
     manipulation,
-    numpy_functions,
     powers,
     products,
     reductions,
@@ -176,6 +176,21 @@ def _over_axis(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
+def _array_function(
+    self: Any,
+    function: Callable[..., Any],
+    types: Sequence[type],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """What a function of NumPy gives on tensors: see `minigrad.ops.numpy_functions`.
+
+    That module is loaded here, because it knows nearly all ops.
+    """
+    counterparts = importlib.import_module("minigrad.ops.numpy_functions")
+    return counterparts.dispatch(function, types, args, kwargs)
+
+
 def _round(self: Any, digits: int | None = None) -> Any:
     """Python's `round`: to whole numbers, half to even; to digits, of one number, as a number."""
     if digits is None:
@@ -191,7 +206,7 @@ def _round(self: Any, digits: int | None = None) -> Any:
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "__array_function__": numpy_functions.dispatch,
+    "__array_function__": _array_function,
     "__getitem__": _getitem,
     "astype": _astype,
     "reshape": _reshape,

@@ -314,7 +314,6 @@ _SIGNATURES = {function: inspect.signature(made) for function, made in COUNTERPA
 
 
 def dispatch(
-    self: Any,
     function: NumpyFunction,
     types: Sequence[type],
     args: Sequence[Any],

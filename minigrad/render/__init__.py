@@ -1,5 +1,1 @@
-"""Pictures of computational graphs: `render`, `to_dot` and `Drawing`."""
-
-from minigrad.render.drawing import Drawing, render, to_dot
-
-__all__ = ["Drawing", "render", "to_dot"]
+"""Pictures of computational graphs: `render`, `to_dot` and `Drawing` (`drawing.py`)."""

@@ -22,6 +22,8 @@ from minigrad.render.layout import other_format, svg_text
 from minigrad.render.picture import Picture
 from minigrad.tape import GradientTape
 
+__all__ = ["Drawing", "render", "to_dot"]
+
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
 _TEXT_SUFFIXES = (".dot", ".gv")
