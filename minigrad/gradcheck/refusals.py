@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from minigrad.control_flow.case import taken
+from minigrad.control_flow.case_layout import taken
 from minigrad.core.body import bodies_of
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.tensor import Array
