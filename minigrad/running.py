@@ -148,7 +148,7 @@ class Running:
 class Direct:
     """What is known beforehand of the runs of one code: where its variables are."""
 
-    __slots__ = ("_keys", "_maps", "_targets", "code")
+    __slots__ = ("_keys", "_maps", "_one", "_targets", "code")
 
     def __init__(self, plan: Plan, code: Code, slot: Callable[[Cell], Slot]) -> None:
         self.code = code
@@ -160,6 +160,12 @@ class Direct:
             keys.append(key)
             places.append(at)
         self._targets = [(store.values, *found) for store, found in stores.items()]
+        #: The usual case: one store, and the arrays for it side by side.
+        self._one: tuple[dict[int, Any], list[int], slice] | None = None
+        if len(self._targets) == 1:
+            values, keys, places = self._targets[0]
+            if places == list(range(places[0], places[0] + len(places))):
+                self._one = (values, keys, slice(places[0], places[0] + len(places)))
 
     def compute(self, values: Sequence[Any]) -> list[Any] | None:
         """The arrays of a run; None if it cannot be made this way."""
@@ -170,6 +176,11 @@ class Direct:
 
     def commit(self, arrays: list[Any]) -> None:
         """Make what was assigned visible, all at once."""
+        if self._one is not None:
+            values, keys, places = self._one
+            # One call that stays in C: neither a signal nor another thread sees half of it.
+            values.update(zip(keys, arrays[places], strict=True))
+            return
         targets = [target for target, _, _ in self._targets]
         updates = [
             dict(zip(keys, [arrays[at] for at in places], strict=True))

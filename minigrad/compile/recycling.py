@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,36 @@ class Recycler:
         return array
 
 
+class GroupRecycler:
+    """Gives the arrays that a run assigns, all at once: most often those of the run before last.
+
+    Nobody but the owner of this may be given the arrays themselves, to change what they are.
+    """
+
+    __slots__ = ("_alone", "_given", "_specs")
+
+    def __init__(self, specs: Sequence[tuple[Sizes, np.dtype[Any]]]) -> None:
+        self._specs = specs
+        self._alone = _EACH_ALONE * len(specs)
+        self._given: deque[list[Array]] = deque(maxlen=_KEPT)
+
+    def take(self) -> list[Array]:
+        """Arrays that nobody else refers to."""
+        given = self._given
+        for _ in range(len(given)):
+            try:
+                arrays = given.popleft()
+            except IndexError:
+                break
+            if sum(map(_references, arrays)) == self._alone:
+                given.append(arrays)
+                return arrays.copy()
+            given.append(arrays)
+        arrays = [np.empty(shape, dtype) for shape, dtype in self._specs]
+        given.append(arrays)
+        return arrays.copy()
+
+
 _references = getattr(sys, "getrefcount", lambda x: -1)
 
 
@@ -75,3 +106,4 @@ def _is_counted() -> bool:
 
 
 _ALONE = _references_of_a_dropped_array() if _is_counted() else -2
+_EACH_ALONE = sum(map(_references, [np.empty(1)])) if _is_counted() else -2

@@ -30,7 +30,7 @@ from minigrad.compile.native.pieces import emit_pieces
 from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch, frame_of
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, own_results
-from minigrad.compile.recycling import LEAST_BYTES, Recycler
+from minigrad.compile.recycling import LEAST_BYTES, GroupRecycler, Recycler
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
@@ -245,6 +245,8 @@ class NativeCode:
             arrays[at] = _empty(shape, dtype)
         for at, recycler in objects.large:
             arrays[at] = recycler.take()
+        if objects.assigned is not None:
+            arrays[objects.assigned_at] = objects.assigned.take()
         return arrays
 
     def _memory(self) -> _Memory:
@@ -382,13 +384,22 @@ class _Objects:
         #: What native code makes and the run gives away.
         self.small: list[tuple[int, Sizes, np.dtype[Any]]] = []
         self.large: list[tuple[int, Recycler]] = []
-        for x in program.results:
+        for x in program.fetches:
             if x.root not in self.places:
                 at = self._add(x.root)
                 if x.nbytes < LEAST_BYTES:
                     self.small.append((at, x.shape, x.dtype))
                 else:
                     self.large.append((at, Recycler(x.shape, x.dtype)))
+        start = len(self.all)
+        assigned = [x for x in program.writes.values() if x.root not in self.places]
+        for x in assigned:
+            self._add(x.root)
+        #: What is assigned to variables, and where it stands.
+        self.assigned_at = slice(start, len(self.all))
+        self.assigned: GroupRecycler | None = None
+        if assigned:
+            self.assigned = GroupRecycler([(x.shape, x.dtype) for x in assigned])
 
     def _add(self, operand: Operand, array: Array | None = None) -> int:
         at = self.places.get(operand)
