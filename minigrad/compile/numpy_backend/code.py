@@ -18,6 +18,8 @@ from minigrad.executor.reference import GENERIC, Way
 
 #: The slots of what every run brings: its state, and how it runs.
 TRANSACTION, WAY = 0, 1
+#: So many frames are kept for later runs; more were only needed by as many threads at one time.
+_MOST_FRAMES = 8
 
 
 class NumpyCode:
@@ -144,7 +146,8 @@ class NumpyCode:
             NUMPY_ERRSTATE.reset(token)
             for at in self._free_slots:
                 arrays[at] = None
-            self._frames.append(frame)
+            if len(self._frames) < _MOST_FRAMES:
+                self._frames.append(frame)
         return made
 
     def _failure(self, position: int, arrays: list[Any], error: Exception) -> Exception:

@@ -178,8 +178,8 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     for i, x in enumerate(step.inputs):
         limit = number(x)
         if limit is not None and dtype.kind == "f" and not math.isnan(limit):
-            bounds = (limit, math.inf) if step.name == "Maximum" else (-math.inf, limit)
-            return Recipe([_limited(inputs[1 - i], *bounds, out, dtype)], (1 - i,))
+            low, high = (limit, math.inf) if step.name == "Maximum" else (-math.inf, limit)
+            return Recipe([_limited(inputs[1 - i], low, high, out, dtype)], (1 - i,))
     function = np.maximum if step.name == "Maximum" else np.minimum
     return Recipe([call_of(function, *inputs, out=out)], (0, 1))
 
@@ -192,7 +192,7 @@ def _(step: Instruction, inputs: Sequence[Any], out: Ref, scratch: Scratch) -> R
     x, low, high = (*inputs, None, None)[:3]
     bounds = [number(y) for y in step.inputs[1:]]
     if dtype.kind == "f" and len(bounds) == 2 and None not in bounds and bounds[0] <= bounds[1]:
-        return Recipe([_limited(x, *bounds, out, dtype)], (0,))
+        return Recipe([_limited(x, bounds[0], bounds[1], out, dtype)], (0,))
     calls = []
     if low is not None:
         calls.append(call_of(np.maximum, x, low, out=out))
