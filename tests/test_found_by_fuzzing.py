@@ -52,3 +52,9 @@ def test_kernels_that_want_elements_in_order_get_a_copy_of_a_view() -> None:
 
     agree(lambda x: mg.convert_to_tensor(build(x)), np.ones((1, 1), "float32"))
     agree(lambda x: [mg.convert_to_tensor(build(x)) for _ in range(2)], np.ones((1, 1), "float32"))
+
+
+def test_constants_that_are_read_backwards() -> None:
+    agree(lambda x: mg.std(x, axis=(0, 1), keepdims=True)[:-1, ::-1], np.ones((0, 2)))
+    values = floats(3, 40_000)
+    agree(lambda x: x * mg.constant(values)[::-1, ::-2], floats(3, 20_000))

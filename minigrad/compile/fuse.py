@@ -15,6 +15,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+import numpy as np
+
 from minigrad.compile import views
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, contiguous
 
@@ -135,7 +137,9 @@ class Group:
             return None
         if view.constant is not None:
             if any(n < 0 for n in view.constant.strides):
-                return None
+                value = np.ascontiguousarray(view.constant)
+                view = Operand(view.shape, view.dtype, constant=value, label=view.label)
+                assert view.constant is not None
             size = view.dtype.itemsize
             steps = zip(target, view.constant.strides, strict=True)
             return Access(view, 0, tuple([0 if n == 1 else s // size for n, s in steps]))
