@@ -7,61 +7,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from plan_runs import FAST, Case, assert_runs_agree, assert_same, interpreted
+from built_programs import (
+    BYTES,
+    COMPLEX,
+    HALF,
+    INTEGERS,
+    MATRICES,
+    SINGLE,
+    SMALL,
+    SPECIALS,
+    TRUTH,
+    built,
+    hot,
+    log_softmax_of,
+    names,
+    run,
+    same_bits,
+    softmax_of,
+)
+from plan_runs import assert_same
 
 import minigrad as mg
 import minigrad.nn
-from minigrad.compile.builder import Builder, NotPlanned
-from minigrad.compile.interpret import interpret
-from minigrad.compile.program import Operand, Program
 from minigrad.compile.rewrite import RULES, rewrite
-from minigrad.compile.rewrite.seeing import seen_in
 from minigrad.core.registry import REGISTRY
-from minigrad.core.state import Transaction
-from minigrad.gradcheck.contracts import Lazy, is_differentiated
-from minigrad.gradcheck.samples import calls
 
 PRIMITIVES = sorted(REGISTRY.values(), key=lambda p: p.op)
-
-#: Zeros of both signs, infinities, NaN, subnormal, huge and ordinary numbers.
-SPECIALS = np.array(
-    [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-310, -1e-310, 1e308, -1e308, 1, -2.5, 3]
-)
-with np.errstate(all="ignore"):
-    SINGLE = SPECIALS.astype("float32")
-    HALF = SPECIALS.astype("float16")
-COMPLEX = SPECIALS.astype(complex)
-INTEGERS = np.array([0, 1, -1, 7, -8, 2**31 - 1, -(2**31), 5], np.int32)
-BYTES = np.array([0, 1, 2, 127, 128, 200, 255], np.uint8)
-TRUTH = np.array([True, False, True])
-MATRICES = np.random.default_rng(0).normal(size=(3, 4, 5))
-
-
-def built(build: Callable[..., Any], *arrays: np.ndarray) -> Program:
-    """A program of feeds like these arrays, that fetches what is built."""
-    program = Program()
-    builder = Builder(program)
-    program.feeds = [Operand(a.shape, a.dtype) for a in arrays]
-    outputs = build(builder, *program.feeds)
-    program.fetches = list(outputs) if isinstance(outputs, tuple) else [outputs]
-    return program
-
-
-def run(program: Program, *arrays: np.ndarray) -> list[np.ndarray]:
-    return interpret(program, arrays, {}, Transaction([]), FAST)[0]
-
-
-def names(program: Program) -> list[str]:
-    return [step.name for step in program.instructions]
-
-
-def same_bits(a: np.ndarray, b: np.ndarray) -> None:
-    """Equal, with zeros of the same sign; one NaN is as good as another."""
-    assert a.dtype == b.dtype and a.shape == b.shape
-    np.testing.assert_array_equal(a, b)
-    if a.dtype.kind == "f":
-        zeros = a == 0
-        np.testing.assert_array_equal(np.signbit(a[zeros]), np.signbit(b[zeros]))
 
 
 class Example(NamedTuple):
@@ -87,28 +58,7 @@ def pairs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.ascontiguousarray(a).reshape(-1) for a in np.meshgrid(x, x))
 
 
-def softmax_of(b: Builder, x: Operand, axis: int) -> Operand:
-    top = b.reduce("max", x, [axis], keepdims=True)
-    exponential = b.map("Exp", b.map("Sub", x, top))
-    return b.map("RealDiv", exponential, b.reduce("sum", exponential, [axis], keepdims=True))
-
-
-def log_softmax_of(b: Builder, x: Operand, axis: int) -> Operand:
-    distance = b.map("Sub", x, b.reduce("max", x, [axis], keepdims=True))
-    total = b.reduce("sum", b.map("Exp", distance), [axis], keepdims=True)
-    return b.map("Sub", distance, b.map("Log", total))
-
-
-def hot(b: Builder, index: Operand, value: Operand, classes: int) -> Operand:
-    """where(index == arange(classes), value, 0), a row for each index."""
-    rows = b.reshape(index, (index.size, 1))
-    equal = b.map("Equal", rows, b.iota((1, classes), 1, index.dtype))
-    value = b.broadcast(value, (index.size, classes))
-    return b.map("Select", equal, value, b.constant(0, value.dtype))
-
-
 BOTH = pairs(SPECIALS)
-SMALL = np.array([1e-9, -1e-9, 1e-17, 0.5, 2.0, 0.0, np.inf, np.nan])
 
 EXAMPLES = [
     # arithmetic
@@ -591,233 +541,3 @@ def test_every_rule_has_an_example_and_says_what_it_does():
     # Those that are said to be exact have been compared to the last bit.
     compared = {e.rule for e in EXAMPLES if e.after is not None and not e.loosely}
     assert compared >= {r.name for r in RULES if r.exact}
-
-
-# -- common subexpressions, dead code, checks --------------------------------------------------
-
-
-def test_common_subexpressions_are_computed_once():
-    def build(b, x, y):
-        row = b.reshape(x, (1, 12))
-        return (
-            b.map("Add", b.map("Exp", x), b.map("Exp", x)),
-            b.map("Mul", b.transpose(row, (1, 0)), y),
-            b.map("Mul", b.transpose(row, (1, 0)), y),
-            b.reduce("sum", b.broadcast(row, (5, 12)), [1]),
-            b.reduce("sum", b.broadcast(row, (5, 12)), [1]),
-        )
-
-    arrays = (SPECIALS, SPECIALS[:5].copy())
-    after = rewrite(built(build, *arrays))
-    assert names(after) == ["Exp", "Add", "Mul", "sum"]
-    assert after.notes["common subexpressions"] == 3
-    for a, b in zip(run(built(build, *arrays), *arrays), run(after, *arrays), strict=True):
-        same_bits(a, b)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (lambda b, x: b.map("Add", x, 0.0), lambda b, x: b.map("Add", x, np.float64(-1.0))),
-        (lambda b, x: b.map("Mul", x, 0.0), lambda b, x: b.map("Mul", x, -0.0)),
-        (lambda b, x: b.reduce("sum", x), lambda b, x: b.reduce("max", x)),
-        (
-            lambda b, x: b.op("Sort", x, axis=0, descending=True),
-            lambda b, x: b.op("Sort", x, axis=0, descending=False),
-        ),
-        (
-            lambda b, x: b.op("LeakyRelu", x, slope=0.0),
-            lambda b, x: b.op("LeakyRelu", x, slope=-0.0),
-        ),
-        (
-            lambda b, x: b.reduce("sum", b.reshape(x, (3, 4)), [0]),
-            lambda b, x: b.reduce("sum", b.reshape(x, (3, 4)), [1]),
-        ),
-        (
-            lambda b, x: b.map("Neg", b.slice(x, (0,), (2,), (6,))),
-            lambda b, x: b.map("Neg", b.slice(x, (1,), (2,), (6,))),
-        ),
-    ],
-)
-def test_what_differs_stays_apart(one, other):
-    def build(b, x):
-        return (one(b, x), other(b, x))
-
-    after = rewrite(built(build, SPECIALS))
-    assert "common subexpressions" not in after.notes
-    for a, b in zip(run(built(build, SPECIALS), SPECIALS), run(after, SPECIALS), strict=True):
-        same_bits(a, b)
-
-
-def test_equal_constants_are_one_constant():
-    table = np.arange(12.0)
-
-    def build(b, x):
-        small = (b.map("Mul", x, 0.5), b.map("Mul", x, 0.5))
-        tables = (b.map("Add", x, b.constant(table)), b.map("Add", x, b.constant(table.copy())))
-        alike = b.map("Mul", x, b.constant(np.full(12, 0.5)))
-        ones = b.map("Mul", x, b.constant(np.ones(12)))
-        return (*small, *tables, alike, ones)
-
-    program = rewrite(built(build, SPECIALS))
-    assert names(program) == ["Mul", "Add", "Mul"]
-    assert program.notes["times one"] == 1
-
-
-def test_nan_constants_are_one_constant():
-    program = rewrite(
-        built(lambda b, x: (b.map("Add", x, np.nan), b.map("Add", x, np.nan)), SPECIALS)
-    )
-    assert names(program) == ["Add"]
-
-
-def test_draws_are_not_merged_and_stay():
-    with mg.Graph().as_default() as graph:
-        first, second = mg.random.normal((3,)), mg.random.normal((3,))
-    program = rewrite(Case(graph, [first, second], {}).program())
-    assert names(program).count("RandomReserve") == 2
-    with graph.as_default():
-        unread = first * 0.0
-    program = rewrite(Case(graph, [unread], {}).program())
-    program.fetches = []
-    rewrite(program)
-    assert names(program) == ["RandomReserve"]
-    assert program.notes["dead code"]
-
-
-def test_feeds_fetches_and_writes_keep_their_places():
-    program = Program()
-    b = Builder(program)
-    x, y = (Operand((3,), np.dtype(float)) for _ in range(2))
-    program.feeds, program.cells = [x], {7: y}
-    program.fetches = [b.map("Mul", x, 1), b.map("Add", y, -0.0), x, b.constant([1.0, 2.0])]
-    program.writes = {7: b.map("Neg", b.map("Neg", x)), 9: b.map("Abs", b.map("Abs", y))}
-    assert rewrite(program) is program
-    assert program.feeds == [x] and program.cells == {7: y}
-    assert program.fetches[:3] == [x, y, x]
-    assert program.writes[7] is x
-    assert names(program) == ["Abs"]
-    assert program.writes[9] is program.instructions[0].output
-
-
-def test_checks_stay_once_until_they_are_met():
-    def build(b, x):
-        b.check(b.map("Less", x, 9.0))
-        b.check(b.map("Less", x, 9.0))
-        b.check(b.map("LogicalOr", b.map("Less", x, 0.0), b.constant(True)))
-        return b.map("Neg", x)
-
-    program = rewrite(built(build, SMALL))
-    assert [step.kind for step in program.instructions].count("check") == 1
-    assert program.notes["checks that are always met"] == 1
-
-    def fails(b, x):
-        b.check(b.map("LogicalAnd", b.map("Less", x, 0.0), b.constant(False)))
-        return x
-
-    with pytest.raises(NotPlanned, match="fails whatever is fed"):
-        rewrite(built(fails, SMALL))
-
-
-def test_large_constants_that_are_all_alike_are_folded():
-    def build(b, x):
-        ones = b.map("Pow", b.broadcast(x, (1000, 1000)), 0)
-        return b.map("Exp", b.map("Neg", ones))
-
-    (x,) = rewrite(built(build, np.ones(1))).fetches
-    assert x.shape == (1000, 1000) and x.constant is not None
-    assert x.uniform == np.exp(-1.0)
-
-
-def test_a_softmax_that_underflows_has_a_finite_logarithm():
-    x = np.array([[0.0, -800.0]])
-    program = rewrite(built(lambda b, x: b.map("Log", softmax_of(b, x, 1)), x))
-    np.testing.assert_array_equal(run(program, x)[0], x)
-
-
-def test_the_softmax_of_graphs_is_recognised():
-    with mg.Graph().as_default() as graph:
-        x = mg.placeholder("float64", (3, 5))
-        y = mg.log(minigrad.nn.softmax(x))
-    case = Case(graph, [y], {x: MATRICES[:, 0] * 300})
-    program = rewrite(case.program())
-    assert sum(program.notes[name] for name in program.notes if name.startswith("log of")) == 1
-    ((found,), _) = case.run(program, interpreted(program))
-    rows = MATRICES[:, 0].astype(np.longdouble) * 300
-    rows -= rows.max(-1, keepdims=True)
-    expected = rows - np.log(np.exp(rows).sum(-1, keepdims=True))
-    np.testing.assert_allclose(found, expected.astype(float), rtol=1e-13)
-
-
-# -- views -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(200))
-def test_views_of_copies_are_views_of_the_original(seed):
-    rng = np.random.default_rng(seed)
-    b = Builder(Program())
-    array = rng.normal(size=rng.choice([1, 2, 3, 4, 6], rng.integers(1, 5)))
-    root = Operand(array.shape, array.dtype)
-
-    def looked(x: Operand) -> Operand:
-        for _ in range(rng.integers(1, 4)):
-            way = rng.integers(4)
-            if way == 0:
-                x = b.transpose(x, rng.permutation(x.rank))
-            elif way == 1:
-                starts = [int(rng.integers(n)) for n in x.shape]
-                steps = [int(rng.choice([-2, -1, 1, 2])) for _ in x.shape]
-                shape = [
-                    max(1, (n - 1 - at) // s + 1 if s > 0 else at // -s + 1)
-                    for n, at, s in zip(x.shape, starts, steps, strict=True)
-                ]
-                x = b.slice(x, starts, steps, [int(rng.integers(1, n + 1)) for n in shape])
-            elif way == 2 and x.rank < 5:
-                x = b.broadcast(x, (2, *x.shape))
-            else:
-                made = [-1] if rng.random() < 0.5 else [x.shape[0], -1]
-                made[-1] = x.size // int(np.prod(made[:-1]))
-                x = b.reshape(x, made)
-        return x
-
-    source = looked(root)
-    copied = Operand(source.shape, source.dtype)
-    view = looked(copied)
-    if view.root is not copied or source.root is not root:
-        return  # A reshape on the way has needed a copy.
-    direct = seen_in(view, source)
-
-    def values(x: Operand, data: np.ndarray) -> np.ndarray:
-        program = Program()
-        program.feeds, program.fetches = [x.root], [x]
-        return run(program, data)[0]
-
-    elements = values(source, array)
-    expected = values(view, elements)
-    if direct is not None:
-        np.testing.assert_array_equal(values(direct, array), expected)
-
-
-# -- whole graphs ------------------------------------------------------------------------------
-
-
-def rewritten(program: Program) -> Any:
-    return interpreted(rewrite(program))
-
-
-@pytest.mark.parametrize("primitive", PRIMITIVES, ids=lambda p: p.name)
-def test_rewritten_programs_of_every_primitive(primitive):
-    for sample, call in calls(primitive):
-        lazy = Lazy(call, lambda a: a.shape)
-        session = mg.Session(graph=lazy.graph)
-        session.run(lazy._initializers)
-        fetches = list(lazy.outputs)
-        if is_differentiated(primitive, sample, call):
-            with lazy.graph.as_default():
-                found = mg.gradients(
-                    [t for t in lazy.outputs if t.dtype.is_floating],
-                    [lazy.inputs[i] for i in call.free],
-                    unconnected="zero",
-                )
-            fetches += [g.dense() if isinstance(g, mg.IndexedSlices) else g for g in found]
-        assert_runs_agree(Case(lazy.graph, fetches, lazy.feeds, session), rewritten)
