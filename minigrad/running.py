@@ -86,9 +86,9 @@ class Running:
         Args:
             arrays: the values of the plan's feeds, in their order, of fitting shapes and dtypes.
                 They are not written to.
-            finish: from the values of the plan's fetches, which may share memory with feeds,
-                constants and state, to the result. It is called before anything is committed: if
-                it raises, nothing changes.
+            finish: from the values of the plan's fetches to the result; compiled code has made
+                them for it alone, else they may share memory with feeds, constants and state. It
+                is called before anything is committed: if it raises, nothing changes.
 
         Raises:
             MinigradError: a node failed; the message names it and the user's line.
@@ -109,7 +109,7 @@ class Running:
 
     def _execute(self, arrays: Sequence[Array], transaction: Transaction) -> list[Array]:
         if self.compiled is not None:
-            return self.compiled.run(arrays, transaction, self.way)[0]
+            return self.compiled.run(arrays, transaction, self.way)
         feeds = dict(zip(self.plan.feeds, arrays, strict=True))
         return reference.execute(self.plan, feeds, transaction, self.way)
 

@@ -317,7 +317,8 @@ class Session:
             raise FeedError(missing_feed(unfed))
 
         def finish(values: list[Array], transaction: Transaction) -> list[Any]:
-            results = leaves.read(values, transaction)
+            own = running.compiled is not None and leaves.is_plain
+            results = leaves.results(values) if own else leaves.read(values, transaction)
             self._check_unclosed()
             return results
 

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from minigrad.compile.kernels import Repeat
 from minigrad.compile.lower import NotPlanned, lower
 from minigrad.compile.program import Program
@@ -68,13 +70,11 @@ class Compiled:
         }
         self._open_cells = [key for key in plan.cells if key not in fixed]
 
-    def run(
-        self, arrays: Sequence[Array], transaction: Transaction, way: Way
-    ) -> tuple[list[Array], bool]:
+    def run(self, arrays: Sequence[Array], transaction: Transaction, way: Way) -> list[Array]:
         """Compute the plan's fetches, and stage what it assigns.
 
         Returns:
-            The values of the fetches, and whether they are nobody else's.
+            The values of the fetches: arrays that nobody else has.
         """
         code = self._code(arrays, transaction)
         if code is not None:
@@ -86,10 +86,10 @@ class Compiled:
                 transaction.restart()
             else:
                 transaction.stage(writes)
-                return fetches, True
+                return fetches
         self._stats.unplanned += 1
         feeds = dict(zip(self.plan.feeds, arrays, strict=True))
-        return reference.execute(self.plan, feeds, transaction, way), False
+        return [np.array(x) for x in reference.execute(self.plan, feeds, transaction, way)]
 
     def last(self) -> Code | None:
         """The code of the last run, where shapes are the same in every run."""

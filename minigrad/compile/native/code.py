@@ -91,6 +91,7 @@ class NativeCode:
         #: Where the results stand among the arrays of a run.
         self.fetched = [places[x.root] for x in program.fetches]
         self.written = [(key, places[x.root]) for key, x in program.writes.items()]
+        self._given_away = {*self.fetched, *[at for _, at in self.written]}
 
     def _load(self, *, quick: bool) -> None:
         """Make machine code, quickly or well; both give the same results."""
@@ -327,13 +328,8 @@ class NativeCode:
             at = self._objects.places.get(operand)
             if at is not None:
                 array = fitting(array, operand)
-                if (
-                    array.base is not None
-                    or not array.flags.owndata
-                    or any(array is x for x in inputs)
-                ):
-                    array = np.array(array)
-                arrays[at] = array
+                # A kernel may return an input, a view, or what it keeps for the next time.
+                arrays[at] = np.array(array) if at in self._given_away else array
 
     def _array(self, x: Operand, arrays: list[Any], memory: _Memory) -> Array:
         if x.constant is not None:
