@@ -124,5 +124,5 @@ def _value(cell: Cell, transaction: Transaction, plan: Plan) -> Any:
     for op in plan.steps:
         for found in op.attrs.values():
             if isinstance(found, Variable) and found.cell is cell and found.spec.known():
-                return np.zeros(found.spec.shape, found.dtype.dtype)  # type: ignore[arg-type]
+                return np.zeros(found.spec.shape, found.dtype.dtype)
     return None

@@ -31,7 +31,7 @@ class LoopForm(NamedTuple):
         body: from carried values, slices and captured ones to carried values, then the results
             that somebody reads.
         cond: from carried values and captured ones to one bool; or None.
-        count: how many runs there are, where that is known beforehand.
+        runs: how many runs there are, where that is known beforehand.
         results: which results somebody reads.
         histories: for which carried values somebody reads what they were in each run.
     """
@@ -39,7 +39,7 @@ class LoopForm(NamedTuple):
     layout: LoopLayout
     body: Program
     cond: Program | None
-    count: int | None
+    runs: int | None
     results: tuple[bool, ...]
     histories: tuple[bool, ...]
 

@@ -150,8 +150,8 @@ def _what(piece: Piece | Finished, native: bool) -> str:
         steps = _many(len(piece.steps), "step")
         return f"loop over {show(piece.domain)}{rows}: {steps}: {listed}"
     if isinstance(piece, Finished):
-        names = " ".join([step.name for step in piece.group.steps])
-        return f"{_what(piece.kernel, native)}, finished by {names}"
+        finishing = " ".join([step.name for step in piece.group.steps])
+        return f"{_what(piece.kernel, native)}, finished by {finishing}"
     if piece.kind == "product":
         a, b = piece.inputs
         assert a is not None and b is not None

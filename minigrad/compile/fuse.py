@@ -135,13 +135,13 @@ class Group:
         view = views.reshaped(views.broadcast(x, shape), target)
         if view is None:
             return None
-        if view.constant is not None:
-            if any(n < 0 for n in view.constant.strides):
-                value = np.ascontiguousarray(view.constant)
+        value = view.constant
+        if value is not None:
+            if any(n < 0 for n in value.strides):
+                value = np.ascontiguousarray(value)
                 view = Operand(view.shape, view.dtype, constant=value, label=view.label)
-                assert view.constant is not None
             size = view.dtype.itemsize
-            steps = zip(target, view.constant.strides, strict=True)
+            steps = zip(target, value.strides, strict=True)
             return Access(view, 0, tuple([0 if n == 1 else s // size for n, s in steps]))
         strides = tuple([0 if n == 1 else s for n, s in zip(target, view.strides, strict=True)])
         return Access(x.root, view.offset, strides)
@@ -229,13 +229,13 @@ def _merged(pieces: list[Piece], made_in: dict[Operand, int]) -> list[Piece]:
         for root in reads_of(piece):
             readers.setdefault(root, set()).add(i)
     for i in reversed(range(len(pieces))):
-        piece = places[i]
-        if not isinstance(piece, Group):
+        group = places[i]
+        if not isinstance(group, Group):
             continue
         tried: set[int] = set()
         while True:
-            near = {made_in[root] for root in reads_of(piece) if root in made_in}
-            for root in reads_of(piece):
+            near = {made_in[root] for root in reads_of(group) if root in made_in}
+            for root in reads_of(group):
                 near.update(readers.get(root, ()))
             candidates = sorted([a for a in near if a < i and a not in tried], reverse=True)
             found = None
@@ -248,8 +248,8 @@ def _merged(pieces: list[Piece], made_in: dict[Operand, int]) -> list[Piece]:
                 break
             other = places[a]
             assert isinstance(other, Group)
-            places[i] = piece = found
-            places[a] = None
+            group = found
+            places[i], places[a] = found, None
             for step in other.steps:
                 for output in step.outputs:
                     made_in[output] = i

@@ -26,6 +26,7 @@ from minigrad.compile.kernels import (
 )
 from minigrad.compile.native import blas, engine, host
 from minigrad.compile.native.kernel import Arg, PieceCode
+from minigrad.compile.native.linker import Code
 from minigrad.compile.native.pieces import emit_pieces
 from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch, frame_of
 from minigrad.compile.native.writer import Module
@@ -80,7 +81,7 @@ class NativeCode:
         self.text = module.text()
         self._uses_blas = "@mg_sgemm" in self.text or "@mg_dgemm" in self.text
         #: The machine code in use, and what was in use before: a thread may still be in it.
-        self._loaded: list[engine.Code] = []
+        self._loaded: list[Code] = []
         self._runs = 0
         self._lock = threading.Lock()
         work = sum([phase.work for c in self.codes if c is not None for phase in c.kernel.phases])

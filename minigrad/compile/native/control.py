@@ -165,7 +165,7 @@ class _LoopWriter:
         self._fixed_pointers()
         runs = self._loop()
         w.store(runs, self.pointers[self.count])
-        count = self.form.count
+        count = self.form.runs
         work = self.body.work * count if count is not None else _UNKNOWN_WORK
         kernel = Kernel((Phase(w.finish_once(), 1, work),), self.scratch, stops=True)
         return PieceCode(kernel, _args(self.reads), [Arg(x) for x in self.writes])
@@ -232,8 +232,8 @@ class _LoopWriter:
 
     def _limit(self) -> Value | None:
         w = self.w
-        if self.form.count is not None:
-            return w.index(self.form.count)
+        if self.form.runs is not None:
+            return w.index(self.form.runs)
         limit = self.given.limit
         if limit is None:
             return None
