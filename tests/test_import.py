@@ -177,6 +177,29 @@ except mg.errors.RegistryError as error:
     assert "op 'Sort' is defined twice" in fresh(code)
 
 
+def test_an_interrupted_import_can_be_repeated() -> None:
+    code = """
+import numpy as np
+from minigrad.core.primitive import Primitive
+kernel = Primitive.kernel
+def interrupted(self, function):
+    raise KeyboardInterrupt
+Primitive.kernel = interrupted
+hits = 0
+for name in ("sort", "sin"):
+    try:
+        getattr(mg, name)
+    except KeyboardInterrupt:
+        hits += 1
+Primitive.kernel = kernel
+x = mg.asarray([2.0, 1.0])
+assert mg.sort(x).numpy().tolist() == [1.0, 2.0]
+assert np.sin(x).numpy().tolist() == np.sin(np.float32([2.0, 1.0])).tolist()
+result = hits
+"""
+    assert fresh(code) == 2
+
+
 def test_a_kernel_is_a_python_function() -> None:
     @mg.primitive("NotAFunction", samples=[mg.Sample(2.0)])
     def planted(x: Any, /) -> Any:

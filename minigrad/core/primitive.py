@@ -112,8 +112,8 @@ class Primitive(Generic[P, R]):
         #: Number of arguments of a call that may take the short way; NumPy would take more, and
         #: write its result into the last.
         self.ufunc_inputs = numpy.nin if isinstance(numpy, np.ufunc) else -1
-        if isinstance(numpy, np.ufunc):
-            UFUNCS.setdefault(numpy, self)
+        if isinstance(numpy, np.ufunc) and UFUNCS.setdefault(numpy, self).op == op:
+            UFUNCS[numpy] = self  # A definition that is run again replaces the one before.
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if self.ufunc_inputs == len(args) and not kwargs:

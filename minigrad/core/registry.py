@@ -86,12 +86,14 @@ def _is_own(primitive: Primitive[..., Any]) -> bool:
 
 
 def _is_same_place(old: Primitive[..., Any], new: Primitive[..., Any]) -> bool:
-    """Whether a definition outside the package stands where the older one stood."""
-    place = new.__wrapped__.__module__, new.__wrapped__.__qualname__
-    return not _is_own(new) and place == (
-        old.__wrapped__.__module__,
-        old.__wrapped__.__qualname__,
-    )
+    """Whether a definition stands where the older one stood, which it may replace.
+
+    One of ours only if its module is executed anew, since its first import was interrupted.
+    """
+    before, now = old.__wrapped__, new.__wrapped__
+    if (before.__module__, before.__qualname__) != (now.__module__, now.__qualname__):
+        return False
+    return not _is_own(new) or before.__globals__ is not now.__globals__
 
 
 def unregister(primitive: Primitive[..., Any]) -> None:
