@@ -17,6 +17,7 @@ pytest.importorskip("llvmlite")
 from minigrad.compile.native import engine, products
 from minigrad.compile.native.kernel import Epilogue, Kernel, operand
 from minigrad.compile.native.process import blas_address
+from minigrad.compile.native.product_cut import cut
 from minigrad.compile.native.product_spec import ProductSpec
 from minigrad.compile.native.products import emit_packing, emit_product
 from minigrad.compile.native.types import F32, I64, PTR, Type, type_of
@@ -209,6 +210,13 @@ SHAPES = [
     (3001, 1, 310, "transposed", "plain"),
     (700, 500, 1, "plain", "plain"),
     (900, 300, 7, "plain", "transposed"),
+    # Rows at multiples of 2048 and 4096 bytes: b packed, a turned, or neither.
+    (520, 1024, 40, "transposed", "plain"),
+    (1024, 512, 70, "plain", "plain"),
+    (300, 256, 1024, "plain", "plain"),
+    (256, 320, 1024, "transposed", "transposed"),
+    (40, 1024, 1024, "plain", "plain"),
+    (130, 1024, 600, "plain", "plain"),
 ]
 
 
@@ -287,6 +295,23 @@ def test_nan_and_infinity_come_through(shape: tuple[int, int, int], width: int) 
     with np.errstate(invalid="ignore"):
         want = np.matmul(a.astype("f8"), b.astype("f8"))
     assert np.array_equal(np.isnan(got), np.isnan(want))
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k", "packs"),
+    [
+        (1024, 1024, 256, True),
+        (1024, 1000, 256, False),
+        (3136, 1024, 64, True),
+        (128, 1024, 1024, True),
+        (128, 1024, 256, False),
+        (64, 1024, 3136, False),
+    ],
+)
+def test_rows_that_clash_in_the_cache_are_packed_where_enough_use_them(
+    m: int, n: int, k: int, packs: bool
+) -> None:
+    assert cut(Module(64), ProductSpec(F32, (), m, n, k, (k, 1), (n, 1))).packs == packs
 
 
 def test_long_sums_are_as_good_as_numpys() -> None:

@@ -20,6 +20,9 @@ PANEL_BYTES = 64 * 1024
 #: What the cache of second level holds for sure. Operands whose rows lie so far apart that as many
 #: as are used at a time reach further than this would often be read from beyond it.
 _NEAR_BYTES = 1024 * 1024
+#: Rows of b at a multiple of this distance in bytes want the same few places in a cache: a panel
+#: that is small enough for the nearest one is thrown out of it, and fetched again by each block.
+_SAME_PLACES = 2048
 #: Rows that are multiplied with a panel of b before packing it, which costs as much as 4 to 12 rows
 #: do, is forgotten.
 _MANY_ROWS = 256
@@ -104,9 +107,10 @@ def cut(module: Module, spec: ProductSpec) -> Cut:
         part = ceil_div(spec.k, min(spec.k // _PART, 2 * _FEW_UNITS // units))
     size = memory_bytes(spec.dtype)
     reach = abs(spec.b_row) * size
-    packs = spec.b_column != 1 or (
-        row_group >= _MANY_ROWS and reach * min(part, _CHAIN) > _NEAR_BYTES
-    )
+    far = reach * min(part, _CHAIN) > _NEAR_BYTES
+    clash = reach > 0 and reach % _SAME_PLACES == 0
+    many = _MANY_ROWS // 2 if far and clash else _MANY_ROWS
+    packs = spec.b_column != 1 or (row_group >= many and (far or clash))
     longest = min(_CHAIN, PANEL_BYTES // (width * size))
     if not packs:
         if spec.m <= _FEW_ROWS and spec.n * spec.k * size > 4 * _NEAR_BYTES:
