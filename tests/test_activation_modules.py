@@ -75,7 +75,7 @@ def test_a_module_computes_its_function(
     assert_array_equal(np.asarray(module(X)), expected)
     with mg.Graph().as_default(), mg.Session() as session:
         x = mg.placeholder("float64", (None, 4))
-        assert_array_equal(session.run(module(x), {x: X}), expected)
+        assert_allclose(session.run(module(x), {x: X}), expected, rtol=1e-13, atol=1e-15)
     assert module.parameters() == []
     shown = repr(module)
     assert shown.startswith(f"{make.__name__}(")

@@ -103,7 +103,7 @@ def test_a_module_computes_its_function(
         inputs = [mg.placeholder(a.dtype, s) for a, s in zip(tensors, shapes, strict=True)]
         loss = module(*inputs)
         got = session.run(loss, dict(zip(inputs, tensors, strict=True)))
-        assert_allclose(got, expected, rtol=1e-14)
+        assert_allclose(got, expected, rtol=1e-14, atol=1e-16)
     assert f"reduction={reduction!r}" in repr(module)
 
 

@@ -118,7 +118,7 @@ def test_an_eager_module_in_a_graph_shares_its_variables() -> None:
     with mg.Graph().as_default(), mg.Session() as session:
         x = mg.placeholder("float32", (None, 4))
         y = model(x)
-        np.testing.assert_allclose(session.run(y, {x: BATCH}), expected, rtol=1e-6)
+        np.testing.assert_allclose(session.run(y, {x: BATCH}), expected, rtol=1e-6, atol=1e-7)
         session.run(model.output.bias.assign([10.0, 20.0]))
     assert model.output.bias.tolist() == [10, 20]
     np.testing.assert_allclose(model(BATCH).numpy() - [10, 20], expected, rtol=1e-4, atol=1e-5)
