@@ -1,0 +1,1 @@
+"""Random graphs, and how the ways of running one are compared."""
