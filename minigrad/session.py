@@ -31,7 +31,7 @@ from minigrad.executor.plan import Plan
 from minigrad.executor.reference import Way
 from minigrad.feeds import convert_feeds, fed_tensors, feed_value, missing_feed
 from minigrad.fetches import Fetches
-from minigrad.nest import flatten
+from minigrad.nest import flatten, packer
 from minigrad.ops.state_ops import current
 from minigrad.running import Executor, Running
 
@@ -175,6 +175,7 @@ class Session:
             raise FeedError("feed_list names a tensor twice")
         compiled = (self.graph.effects_version, *self._plan(fetches, keys))
         graph = self.graph
+        pack = packer(fetches)
         #: Whether a call's values are the feeds, one by one.
         plain = compiled[2].is_plain and all(len(group) == 1 for group in groups)
 
@@ -190,9 +191,9 @@ class Session:
             if plain:
                 found = running.direct(values, self._check_unclosed)
                 if found is not None:
-                    return leaves.pack(fetches, leaves.results(found))
+                    return pack(leaves.results(found))
             arrays = [feed_value(t, v) for g, v in zip(groups, values, strict=True) for t in g]
-            return leaves.pack(fetches, self._run(running, leaves, arrays))
+            return pack(self._run(running, leaves, arrays))
 
         return call
 
