@@ -27,7 +27,8 @@ from minigrad.compile.native.writer import Module, Value
 from minigrad.compile.phases import DEAR, Phases
 from minigrad.compile.program import Instruction, Operand, Sizes, contiguous
 
-#: A unit of work is some rows with about so many elements.
+#: A unit of work is some rows that take about so many nanoseconds, with at most so many elements.
+UNIT_WORK = 8000.0
 UNIT_ELEMENTS = 16384
 #: Rows of a domain that is one long row.
 CHUNK = 4096
@@ -110,6 +111,7 @@ class _GroupEmitter:
             if access.root not in self._read_at:
                 self._read_at[access.root] = len(self.reads)
                 self.reads.append(access.root)
+        self.cost = self._cost()
         #: The distinct ways in which memory is walked over the domain.
         self.walks: dict[tuple[Operand, int, Sizes], int] = {}
         for access in group.accesses.values():
@@ -121,10 +123,11 @@ class _GroupEmitter:
         self.cut = 0
         if split is None:
             dims = _joined(domain, [*strides, plain])
-            if len(dims.lengths) == 1 and dims.lengths[0] > CHUNK:
-                self.cut = CHUNK
-                rows = -(-dims.lengths[0] // CHUNK)
-                self.outer = _Dims((rows,), tuple([(s[0] * CHUNK,) for s in dims.strides]))
+            chunk = CHUNK if self.cost * CHUNK < UNIT_WORK else CHUNK // 4
+            if len(dims.lengths) == 1 and dims.lengths[0] > chunk:
+                self.cut = chunk
+                rows = -(-dims.lengths[0] // chunk)
+                self.outer = _Dims((rows,), tuple([(s[0] * chunk,) for s in dims.strides]))
                 self.inner = dims
             else:
                 self.outer = _Dims(dims.lengths[:-1], tuple([s[:-1] for s in dims.strides]))
@@ -133,7 +136,7 @@ class _GroupEmitter:
             self.outer = _joined(domain[:split], [s[:split] for s in [*strides, plain]])
             self.inner = _joined(domain[split:], [s[split:] for s in [*strides, plain]])
         self.rows = math.prod(self.outer.lengths)
-        self.row_elements = CHUNK if self.cut else math.prod(self.inner.lengths)
+        self.row_elements = self.cut or math.prod(self.inner.lengths)
         self.count = self.inner.lengths[-1]
         sizes = [memory_bytes(type_of(x.dtype)) for x in [*self.reads, *group.levels]]
         floats = [n for n in sizes if n >= 4]
@@ -146,7 +149,8 @@ class _GroupEmitter:
         batch = self.group.batch
         batches = math.prod(self.group.domain[:batch]) if batch else 1
         of_batch = self.rows // max(batches, 1)
-        block = max(1, UNIT_ELEMENTS // max(self.row_elements, 1))
+        elements = min(UNIT_ELEMENTS, int(UNIT_WORK / self.cost))
+        block = max(1, elements // max(self.row_elements, 1))
         if self.late:
             over = 1 if batch else MOST_UNITS
             block = max(block, -(-of_batch // over))
@@ -175,13 +179,17 @@ class _GroupEmitter:
 
     def _work(self) -> float:
         """Nanoseconds for all elements, roughly."""
-        cost = 0.0
+        return self.cost * self.group.size + self.rows * 4.0
+
+    def _cost(self) -> float:
+        """Nanoseconds for one element, roughly."""
+        cost = 0.01
         for steps in self.phases.sweeps:
-            cost += sum([0.5 if s.name in DEAR else 0.04 for s in steps])
-        for x in [*self.reads, *self.full_writes]:
+            cost += sum([0.4 if s.name in DEAR else 0.04 for s in steps])
+        for x in [*self.reads, *self.phases.stored]:
             if x.size * 2 > self.group.size:
                 cost += 0.03 * x.dtype.itemsize
-        return cost * self.group.size + self.rows * 4.0
+        return cost
 
     def _main(self) -> str:
         w = self.w = kernel_function(self.module)
@@ -300,11 +308,12 @@ class _GroupEmitter:
                 self.fixed[i] = w.load(start, type_of(root.dtype))
         if self.cut:
             full = self.inner.lengths[0]
-            if full % CHUNK == 0:
-                self.row_count: int | Value = CHUNK
+            chunk = self.cut
+            if full % chunk == 0:
+                self.row_count: int | Value = chunk
             else:
-                begin = w.mul(row, w.index(CHUNK))
-                self.row_count = w.minimum(w.sub(w.index(full), begin), w.index(CHUNK))
+                begin = w.mul(row, w.index(chunk))
+                self.row_count = w.minimum(w.sub(w.index(full), begin), w.index(chunk))
         else:
             self.row_count = self.count
         for phase in range(self.phases.count + 1):

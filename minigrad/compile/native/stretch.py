@@ -34,7 +34,7 @@ STOPPED = 2
 UNFIT = 3
 
 #: Kernels that take longer (nanoseconds) are given to all threads.
-PARALLEL_WORK = 20_000.0
+PARALLEL_WORK = 10_000.0
 #: Stretches that take longer release the GIL; those that take still longer look for signals.
 RELEASING_WORK = 100_000.0
 POLLING_WORK = 2_000_000.0
