@@ -16,6 +16,7 @@ from minigrad.core.state import cells_of, written_cells
 from minigrad.core.tensor import Array
 from minigrad.errors import MinigradError
 from minigrad.executor.plan import Plan
+from minigrad.shapes import broadcast, compatible
 
 __all__ = ["NotPlanned", "lower"]
 
@@ -157,9 +158,12 @@ class _Lowering:
         dtype = variable.dtype.dtype
         if join is not None:
             old = self._read(variable, staged=True)
+            if broadcast(value.shape, old.shape) != old.shape:
+                raise NotPlanned("a value that does not broadcast to its variable is added")
             value = self.builder.broadcast(self.builder.cast(value, dtype), old.shape)
             value = self.builder.map(join, old, value)
-        elif value.dtype != dtype:
-            raise NotPlanned("a value of another dtype is assigned")
+        elif value.dtype != dtype or not compatible(value.shape, variable.shape):
+            # Shapes that were open when the graph was built are known only now.
+            raise NotPlanned("a value of another dtype or shape is assigned")
         self.staged[variable.cell.key] = value
         return value
