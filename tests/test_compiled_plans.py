@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 import minigrad as mg
 from minigrad.compile.native.host import available
-from minigrad.errors import ShapeError
+from minigrad.compile.recycling import GroupRecycler
+from minigrad.errors import MinigradError, ShapeError
 
 EXECUTORS: list[Any] = ["reference", "numpy", *(["native"] if available() else [])]
 
@@ -35,3 +37,38 @@ def test_a_value_of_an_open_shape_does_not_change_the_shape_of_a_variable(
             with pytest.raises(ShapeError, match="variable 'v' has shape"):
                 run()
         np.testing.assert_array_equal(session.run(v), before)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("size", [2**25, 2**31, 2**40])
+def test_values_that_fit_no_memory_are_named(executor: Any, size: int) -> None:
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (1,))
+        wide = mg.broadcast_to(x, (size, size))
+        feeds = {x: np.ones(1, np.float32)}
+        session = mg.Session(executor=executor)
+        for large in (wide * 2.0, mg.sort(wide + 1.0)[:1, :1]):
+            with pytest.raises(MinigradError, match="in node"):
+                session.run(large, feeds)
+            with pytest.raises(MinigradError, match="in node"):
+                session.make_callable(large, [x])(feeds[x])
+
+
+def test_two_threads_are_never_given_the_same_arrays_to_assign() -> None:
+    group = GroupRecycler([((8,), np.dtype(np.float32))])
+
+    class Watched(deque[list[Any]]):
+        """Stands for another thread, which takes just after this one has given back."""
+
+        def append(self, arrays: list[Any]) -> None:
+            super().append(arrays)
+            if not others:
+                others.append([])
+                others[0] = group.take()
+
+    others: list[list[Any]] = []
+    kept = group.take()
+    del kept
+    group._given = Watched(group._given)
+    own = group.take()
+    assert own[0] is not others[0][0]

@@ -23,6 +23,9 @@ __all__ = ["NotPlanned", "lower"]
 #: Assignments of a whole variable, and the op that makes the new value from the old one.
 _ASSIGNMENTS = {"Assign": None, "AssignAdd": "Add", "AssignSub": "Sub"}
 
+#: What can be addressed. Code need not deal with larger numbers.
+MOST_BYTES = 1 << 47
+
 
 def lower(
     plan: Plan, feeds: Sequence[tuple[Sizes, np.dtype[Any]]], cells: Mapping[int, Array]
@@ -76,6 +79,8 @@ class _Lowering:
                     operands[t] = operand
                     if not operand.label or operand.producer is not None:
                         operand.label = t.name
+        if any(x.nbytes > MOST_BYTES for step in program.instructions for x in step.outputs):
+            raise NotPlanned("a value is larger than any memory")
         program.fetches = [operands[t] for t in plan.fetches]
         program.writes = self.staged
         program.staged_reads = plan.staged_reads

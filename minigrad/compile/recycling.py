@@ -81,12 +81,15 @@ class GroupRecycler:
             except IndexError:
                 break
             if sum(map(_references, arrays)) == self._alone:
+                # Taken before it is given back: another thread may look at it at once.
+                taken = arrays.copy()
                 given.append(arrays)
-                return arrays.copy()
+                return taken
             given.append(arrays)
         arrays = [np.empty(shape, dtype) for shape, dtype in self._specs]
+        taken = arrays.copy()
         given.append(arrays)
-        return arrays.copy()
+        return taken
 
 
 _references = getattr(sys, "getrefcount", lambda x: -1)

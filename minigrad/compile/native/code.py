@@ -193,10 +193,14 @@ class NativeCode:
         """
         if self._quick:
             self._runs += 1
-            if self._runs == PATIENCE:
+            if self._runs >= PATIENCE:
                 self.improve()
-        memory = self._memory()
-        arrays = self._arrays(feeds, [cells[key] for key in self.program.cells])
+        try:
+            arrays = self._arrays(feeds, [cells[key] for key in self.program.cells])
+            memory = self._memory()
+        except MemoryError as error:
+            # One node may need less, or is to be named.
+            raise Repeat(str(error)) from error
         try:
             if self._uses_blas:
                 with blas.limited():
@@ -231,8 +235,11 @@ class NativeCode:
             entry = self._only
             if entry is None:
                 return None
-        arrays = self._arrays(feeds, cells)
-        memory = self._memory()
+        try:
+            arrays = self._arrays(feeds, cells)
+            memory = self._memory()
+        except MemoryError:
+            return None
         try:
             code = entry(arrays, memory.frame)
         finally:

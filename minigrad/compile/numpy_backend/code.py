@@ -114,7 +114,11 @@ class NumpyCode:
         try:
             frame = self._frames.pop()
         except IndexError:
-            frame = _Frame(self)
+            try:
+                frame = _Frame(self)
+            except MemoryError as error:
+                # One node may need less, or is to be named.
+                raise Repeat(str(error)) from error
         arrays = frame.arrays
         steps = iter(frame.steps)
         token = NUMPY_ERRSTATE.set(POLICY.get())
