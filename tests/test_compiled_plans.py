@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.compile.compiled import MOST_CODES
 from minigrad.compile.native.host import available
 from minigrad.compile.recycling import GroupRecycler
 from minigrad.errors import MinigradError, ShapeError
@@ -72,3 +73,38 @@ def test_two_threads_are_never_given_the_same_arrays_to_assign() -> None:
     group._given = Watched(group._given)
     own = group.take()
     assert own[0] is not others[0][0]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_run_that_fails_calls_python_once(executor: Any) -> None:
+    calls: list[float] = []
+
+    def counted(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        calls.append(float(x[0]))
+        return np.full(3, len(calls), np.float32)
+
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (3,))
+        at = mg.placeholder("int64", ())
+        drawn = mg.gather(mg.host_call(counted, x, out=((3,), "float32")), at)
+        session = mg.Session(executor=executor)
+        feed = np.ones(3, np.float32)
+        assert session.run(drawn, {x: feed, at: 2}) == 1.0
+        with pytest.raises(MinigradError, match="in node"):
+            session.run(drawn, {x: feed, at: 3})
+        assert session.run(drawn, {x: feed, at: 0}) == 3.0
+        assert len(calls) == 3
+
+
+@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "reference"])
+def test_shapes_that_come_again_and_again_are_compiled_once(executor: Any) -> None:
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (None,))
+        session = mg.Session(executor=executor)
+        doubled = x * 2.0
+        for n in range(3 * MOST_CODES):
+            session.run(doubled, {x: np.ones(1000, np.float32)})
+            session.run(doubled, {x: np.ones(n, np.float32)})
+        stats = session.stats()
+        assert stats["compiled"] == 3 * MOST_CODES + 1
+        assert stats["evicted"] == stats["compiled"] - MOST_CODES

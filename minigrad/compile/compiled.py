@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -69,6 +70,7 @@ class Compiled:
             if isinstance(value, Variable) and value.spec.known()
         }
         self._open_cells = [key for key in plan.cells if key not in fixed]
+        self._calls_python = any(op.primitive.effect == "host" for op in plan.steps)
 
     def run(self, arrays: Sequence[Array], transaction: Transaction, way: Way) -> list[Array]:
         """Compute the plan's fetches, and stage what it assigns.
@@ -77,6 +79,9 @@ class Compiled:
             The values of the fetches: arrays that nobody else has.
         """
         code = self._code(arrays, transaction)
+        if self._calls_python:
+            # Should the run be repeated, Python functions are not called again.
+            way = way._replace(called={})
         if code is not None:
             program = code.program
             cells = {key: transaction.value(key) for key in program.cells}
@@ -115,6 +120,10 @@ class Compiled:
                 if key not in self._codes and not self._compile(key, arrays, transaction):
                     return None
                 return self._codes[key]
+        if key:
+            # Only then are there others. One that another thread has evicted is of use once more.
+            with contextlib.suppress(KeyError):
+                self._codes.move_to_end(key)
         self._stats.hits += 1
         return code
 

@@ -97,7 +97,10 @@ def call(
     kernel: Any = primitive.compute
     effect = primitive.effect
     if effect == "host":
-        return kernel(np, *inputs, **attrs)
+        made = kernel(np, *inputs, **attrs)
+        if way.called is not None and instruction.operation is not None:
+            way.called[instruction.operation] = made
+        return made
     if effect == "body":
         return kernel(np, Runner(transaction, wanted, way), *inputs, **attrs)
     if effect == "read" and instruction.operation not in program.staged_reads:

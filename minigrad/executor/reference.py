@@ -74,10 +74,12 @@ class Way(NamedTuple):
     Attributes:
         generic: use the generic kernels alone, not those for NumPy beside them.
         check_numerics: stop at the first NaN or infinity.
+        called: what the Python functions of some nodes have returned: those are not called again.
     """
 
     generic: bool = True
     check_numerics: bool = False
+    called: dict[Operation, Any] | None = None
 
 
 GENERIC = Way()
@@ -163,6 +165,8 @@ def _steps(
         try:
             if primitive.numpy is not None and not way.generic:
                 made = primitive.numpy(*inputs, **attrs)
+            elif effect == "host" and way.called is not None and op in way.called:
+                made = way.called[op]
             elif effect == "pure" or effect == "host":
                 made = kernel(np, *inputs, **attrs)
             elif effect == "body":
