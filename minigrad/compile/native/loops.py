@@ -34,8 +34,9 @@ UNIT_ELEMENTS = 16384
 CHUNK = 4096
 #: At most so many partial results of a reduction over rows.
 MOST_UNITS = 64
-#: Values kept between sweeps lie on the stack up to this many bytes.
-STACK_BYTES = 65536
+#: Values kept between sweeps lie on the stack, up to this many bytes of them: threads may have
+#: little of it, 512 KB where a system gives the least.
+STACK_BYTES = 131072
 #: Bodies with more of these ops call functions for them instead of holding their code.
 INLINED_DEAR = 6
 
@@ -86,9 +87,13 @@ class _GroupEmitter:
         self.totals = [s for s in self.late if s.output.size == 1]
         self._layout()
         #: Values kept between sweeps that fit the stack; others get memory of their own.
-        self.spilled = [
-            out for out in self.phases.kept if self.row_elements * out.dtype.itemsize <= STACK_BYTES
-        ]
+        self.spilled: list[Operand] = []
+        room = STACK_BYTES
+        for out in self.phases.kept:
+            size = self.row_elements * out.dtype.itemsize
+            if size <= room:
+                self.spilled.append(out)
+                room -= size
         spilled = set(self.spilled)
         self.full_writes = [out for out in self.phases.stored if out not in spilled]
         row_writes = [out for out, level in levels.items() if level == "row" and out in needed]
