@@ -1,4 +1,4 @@
-"""Results of compiled plans are the same, bit for bit, in every run and on any number of threads."""
+"""Compiled plans give the same, bit for bit, in every run and on any number of threads."""
 
 from __future__ import annotations
 

@@ -58,3 +58,14 @@ def test_constants_that_are_read_backwards() -> None:
     agree(lambda x: mg.std(x, axis=(0, 1), keepdims=True)[:-1, ::-1], np.ones((0, 2)))
     values = floats(3, 40_000)
     agree(lambda x: x * mg.constant(values)[::-1, ::-2], floats(3, 20_000))
+
+
+@pytest.mark.parametrize(
+    "lay_out", [np.asfortranarray, lambda a: a[::-1], lambda a: a.astype(a.dtype.newbyteorder())]
+)
+def test_kernels_that_are_called_take_feeds_of_any_layout(lay_out: Callable[[Any], Any]) -> None:
+    def build(x: Any) -> Any:
+        turned = mg.moveaxis(x, 1, 0)
+        return [mg.argsort(turned, axis=0), mg.sort(x[1:]), mg.cumulative_sum(turned, axis=1)]
+
+    agree(build, lay_out(floats(4, 3)))

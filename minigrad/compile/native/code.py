@@ -344,7 +344,9 @@ class NativeCode:
             return x.constant
         root = x.root
         at = self._objects.places.get(root)
-        if at is not None:
+        if at is not None and self._objects.given.start <= at < self._objects.given.stop:
+            array = arrays[at] = fitting(arrays[at], root)
+        elif at is not None:
             # A result may have been given the shape of the view that is fetched.
             array = arrays[at].reshape(root.shape)
         else:
