@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.compile.compiled import MOST_CODES
+from minigrad.compile.compiled import MOST_CODES, Code
 from minigrad.compile.native.host import available
+from minigrad.compile.program import Program
 from minigrad.compile.recycling import GroupRecycler
 from minigrad.errors import MinigradError, ShapeError
+from minigrad.feeds import fed_tensors
 
 EXECUTORS: list[Any] = ["reference", "numpy", *(["native"] if available() else [])]
 
@@ -126,3 +128,25 @@ def test_many_long_rows_that_are_swept_twice_need_little_stack(executor: Any) ->
             threading.stack_size(before)
         thread.join()
         np.testing.assert_allclose(sums, [[20.0, 20.0]], rtol=1e-4)
+
+
+@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "reference"])
+def test_a_signal_handler_may_run_what_is_being_compiled(executor: Any) -> None:
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (2,))
+        doubled = x * 2.0
+        session = mg.Session(executor=executor)
+        running, _ = session._plan(doubled, tuple(fed_tensors(session.graph, x)))
+        compiled = running.compiled
+        assert compiled is not None
+        make = compiled._make
+        inside: list[Any] = []
+
+        def interrupted(program: Program) -> Code:
+            compiled._make = make
+            inside.append(session.run(doubled, {x: [1.0, 2.0]}))
+            return make(program)
+
+        compiled._make = interrupted
+        np.testing.assert_array_equal(session.run(doubled, {x: [3.0, 4.0]}), [6.0, 8.0])
+        np.testing.assert_array_equal(inside, [[2.0, 4.0]])

@@ -60,7 +60,8 @@ class Compiled:
         self._make = make
         self._stats = stats
         self._codes: OrderedDict[Any, Code | None] = OrderedDict()
-        self._lock = threading.Lock()
+        #: Taken again where a signal's handler runs the plan that is just being compiled.
+        self._lock = threading.RLock()
         #: The feeds and variables whose shape may change from run to run.
         self._open_feeds = [i for i, t in enumerate(plan.feeds) if not t.spec.known()]
         fixed = {

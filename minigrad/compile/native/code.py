@@ -83,7 +83,7 @@ class NativeCode:
         #: The machine code in use, and what was in use before: a thread may still be in it.
         self._loaded: list[Code] = []
         self._runs = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         work = sum([phase.work for c in self.codes if c is not None for phase in c.kernel.phases])
         self._load(quick=not apart and work < LONG_WORK)
         self._wanted = used_outputs(program)
