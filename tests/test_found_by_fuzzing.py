@@ -69,3 +69,11 @@ def test_kernels_that_are_called_take_feeds_of_any_layout(lay_out: Callable[[Any
         return [mg.argsort(turned, axis=0), mg.sort(x[1:]), mg.cumulative_sum(turned, axis=1)]
 
     agree(build, lay_out(floats(4, 3)))
+
+
+def test_kernels_that_are_called_and_return_an_input() -> None:
+    def build(x: Any) -> Any:
+        kept = mg.checkpoint(lambda x: mg.tanh(x) * mg.sin(x))(x)
+        return [mg.sum(mg.square(kept - 0.25)), mg.sum(mg.square(x * mg.prod(mg.tanh(x)) - 0.25))]
+
+    agree(build, floats(2, dtype="float64"))

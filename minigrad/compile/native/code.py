@@ -336,8 +336,10 @@ class NativeCode:
             at = self._objects.places.get(operand)
             if at is not None:
                 array = fitting(array, operand)
-                # A kernel may return an input, a view, or what it keeps for the next time.
-                arrays[at] = np.array(array) if at in self._given_away else array
+                # A kernel may return an input, a view, or what it keeps for the next time; and
+                # the arena's memory is soon used again.
+                given = at in self._given_away or np.may_share_memory(array, memory.block)
+                arrays[at] = np.array(array) if given else array
 
     def _array(self, x: Operand, arrays: list[Any], memory: _Memory) -> Array:
         if x.constant is not None:
