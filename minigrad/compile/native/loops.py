@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from minigrad.compile.fuse import Access, Group
 from minigrad.compile.native.kernel import Kernel, Phase, kernel_function, operand
+from minigrad.compile.native.loop_space import Space
+from minigrad.compile.native.partial_results import Places, join_all, join_columns, joining_of
 from minigrad.compile.native.scalars import Scalars
 from minigrad.compile.native.sweeps import (
     SEGMENT,
@@ -25,15 +27,8 @@ from minigrad.compile.native.sweeps import (
 from minigrad.compile.native.types import BOOL, I32, PTR, Type, memory_bytes, type_of
 from minigrad.compile.native.writer import Module, Value
 from minigrad.compile.phases import DEAR, Phases
-from minigrad.compile.program import Instruction, Operand, Sizes, contiguous
+from minigrad.compile.program import Instruction, Operand, Sizes
 
-#: A unit of work is some rows that take about so many nanoseconds, with at most so many elements.
-UNIT_WORK = 8000.0
-UNIT_ELEMENTS = 16384
-#: Rows of a domain that is one long row.
-CHUNK = 4096
-#: At most so many partial results of a reduction over rows.
-MOST_UNITS = 64
 #: Values kept between sweeps lie on the stack, up to this many bytes of them: threads may have
 #: little of it, 512 KB where a system gives the least.
 STACK_BYTES = 131072
@@ -54,13 +49,6 @@ class GroupCode(NamedTuple):
     kernel: Kernel
     reads: list[Operand]
     writes: list[Operand]
-
-
-class _Dims(NamedTuple):
-    """Dimensions of a loop, and for each access its strides over them."""
-
-    lengths: Sizes
-    strides: tuple[Sizes, ...]
 
 
 def emit_group(module: Module, group: Group, needed: Collection[Operand]) -> GroupCode:
@@ -85,12 +73,12 @@ class _GroupEmitter:
         self.late = [s for s in group.steps if s.kind == "reduce" and levels[s.output] == "late"]
         self.columns = [s for s in self.late if s.output.size != 1]
         self.totals = [s for s in self.late if s.output.size == 1]
-        self._layout()
+        self.space = Space(module.vector_bytes, group, self.phases, reduces_rows=bool(self.late))
         #: Values kept between sweeps that fit the stack; others get memory of their own.
         self.spilled: list[Operand] = []
         room = STACK_BYTES
         for out in self.phases.kept:
-            size = self.row_elements * out.dtype.itemsize
+            size = self.space.row_elements * out.dtype.itemsize
             if size <= room:
                 self.spilled.append(out)
                 room -= size
@@ -98,71 +86,11 @@ class _GroupEmitter:
         self.full_writes = [out for out in self.phases.stored if out not in spilled]
         row_writes = [out for out, level in levels.items() if level == "row" and out in needed]
         self.writes = [*self.full_writes, *row_writes, *[s.output for s in self.late]]
-        self._write_at = {out: len(self.reads) + i for i, out in enumerate(self.writes)}
-        self._scratch_at = len(self.reads) + len(self.writes)
+        self._write_at = {out: len(self.space.reads) + i for i, out in enumerate(self.writes)}
+        self._scratch_at = len(self.space.reads) + len(self.writes)
         self._flag_at = self._scratch_at + 1
         dear = sum([s.name in DEAR for sweep_ in self.phases.sweeps for s in sweep_])
         self.inline = dear <= INLINED_DEAR
-
-    # -- the iteration space ---------------------------------------------------------------
-
-    def _layout(self) -> None:
-        """Choose rows, the dimensions within a row, and the units of work."""
-        group = self.group
-        domain = group.domain
-        self.reads: list[Operand] = []
-        self._read_at: dict[Operand, int] = {}
-        for access in group.accesses.values():
-            if access.root not in self._read_at:
-                self._read_at[access.root] = len(self.reads)
-                self.reads.append(access.root)
-        self.cost = self._cost()
-        #: The distinct ways in which memory is walked over the domain.
-        self.walks: dict[tuple[Operand, int, Sizes], int] = {}
-        for access in group.accesses.values():
-            self.walks.setdefault((access.root, access.offset, access.strides), len(self.walks))
-        strides = [key[2] for key in self.walks]
-        plain = contiguous(domain)
-        split = group.split
-        #: Elements in a row when the domain is one long row that is cut; 0 otherwise.
-        self.cut = 0
-        if split is None:
-            dims = _joined(domain, [*strides, plain])
-            chunk = CHUNK if self.cost * CHUNK < UNIT_WORK else CHUNK // 4
-            if len(dims.lengths) == 1 and dims.lengths[0] > chunk:
-                self.cut = chunk
-                rows = -(-dims.lengths[0] // chunk)
-                self.outer = _Dims((rows,), tuple([(s[0] * chunk,) for s in dims.strides]))
-                self.inner = dims
-            else:
-                self.outer = _Dims(dims.lengths[:-1], tuple([s[:-1] for s in dims.strides]))
-                self.inner = _Dims(dims.lengths[-1:], tuple([s[-1:] for s in dims.strides]))
-        else:
-            self.outer = _joined(domain[:split], [s[:split] for s in [*strides, plain]])
-            self.inner = _joined(domain[split:], [s[split:] for s in [*strides, plain]])
-        self.rows = math.prod(self.outer.lengths)
-        self.row_elements = self.cut or math.prod(self.inner.lengths)
-        self.count = self.inner.lengths[-1]
-        sizes = [memory_bytes(type_of(x.dtype)) for x in [*self.reads, *group.levels]]
-        floats = [n for n in sizes if n >= 4]
-        width = 4 if 4 in floats else max(floats, default=1)
-        self.lanes = 1 if self.count == 1 else max(self.module.vector_bytes // width, 1)
-        self._units()
-
-    def _units(self) -> None:
-        """How many rows make a unit of work; the rows of one batch stay together."""
-        batch = self.group.batch
-        batches = math.prod(self.group.domain[:batch]) if batch else 1
-        of_batch = self.rows // max(batches, 1)
-        elements = min(UNIT_ELEMENTS, int(UNIT_WORK / self.cost))
-        block = max(1, elements // max(self.row_elements, 1))
-        if self.late:
-            over = 1 if batch else MOST_UNITS
-            block = max(block, -(-of_batch // over))
-        self.block = min(block, max(of_batch, 1))
-        self.units_of_batch = -(-of_batch // self.block)
-        self.rows_of_batch = of_batch
-        self.units = batches * self.units_of_batch
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -171,35 +99,30 @@ class _GroupEmitter:
         self.scratch: dict[Instruction, int] = {}
         size = 0
         for step in self.late:
-            each = self.row_elements * step.output.dtype.itemsize if step in self.columns else 8
-            if step in self.totals or self.units_of_batch > 1:
+            each = (
+                self.space.row_elements * step.output.dtype.itemsize if step in self.columns else 8
+            )
+            if step in self.totals or self.space.units_of_batch > 1:
                 self.scratch[step] = size
-                size += -(-self.units * each // 64) * 64
-        phases = [Phase(self._main(), self.units, self._work())]
-        if self.units_of_batch > 1:
-            work = self.units * self.row_elements * 0.1
-            phases += [Phase(self._join_columns(step), 1, work) for step in self.columns]
-        phases += [Phase(self._join_all(step), 1, self.units * 0.5) for step in self.totals]
-        return GroupCode(Kernel(tuple(phases), size), self.reads, self.writes)
+                size += -(-self.space.units * each // 64) * 64
+        phases = [Phase(self._main(), self.space.units, self.space.work)]
+        if self.space.units_of_batch > 1:
+            work = self.space.units * self.space.row_elements * 0.1
+            phases += [Phase(self._joined(join_columns, step), 1, work) for step in self.columns]
+        phases += [
+            Phase(self._joined(join_all, step), 1, self.space.units * 0.5) for step in self.totals
+        ]
+        return GroupCode(Kernel(tuple(phases), size), self.space.reads, self.writes)
 
-    def _work(self) -> float:
-        """Nanoseconds for all elements, roughly."""
-        return self.cost * self.group.size + self.rows * 4.0
-
-    def _cost(self) -> float:
-        """Nanoseconds for one element, roughly."""
-        cost = 0.01
-        for steps in self.phases.sweeps:
-            cost += sum([0.4 if s.name in DEAR else 0.04 for s in steps])
-        for x in [*self.reads, *self.phases.stored]:
-            if x.size * 2 > self.group.size:
-                cost += 0.03 * x.dtype.itemsize
-        return cost
+    def _joined(self, write: Callable[..., str], step: Instruction) -> str:
+        """The function that joins what the units left of a reduction."""
+        places = Places(self._scratch_at, self.scratch[step], self._write_at[step.output])
+        return write(self.module, step, self.space, places)
 
     def _main(self) -> str:
         w = self.w = kernel_function(self.module)
         _, lo, hi = w.parameters
-        self.bases = [operand(w, i) for i in range(len(self.reads))]
+        self.bases = [operand(w, i) for i in range(len(self.space.reads))]
         self.targets = {out: operand(w, at) for out, at in self._write_at.items()}
         self.scratch_base = operand(w, self._scratch_at) if self.scratch else w.const(0, PTR)
         has_check = any(s.kind == "check" for s in self.group.steps)
@@ -208,9 +131,11 @@ class _GroupEmitter:
         for out in self.spilled:
             t = type_of(out.dtype)
             memory = Type("uint", 8) if t.kind == "bool" else t
-            self.spills[out] = w.reserve(rounded_up(self.row_elements, self.lanes), memory)
-        straight = len(self.inner.lengths) == 1 and not self.cut
-        vectors = -(-self.count // self.lanes)
+            self.spills[out] = w.reserve(
+                rounded_up(self.space.row_elements, self.space.lanes), memory
+            )
+        straight = len(self.space.inner.lengths) == 1 and not self.space.cut
+        vectors = -(-self.space.count // self.space.lanes)
         #: Sums over rows stay in registers where a row is short.
         self.in_registers = (
             bool(self.columns) and straight and (vectors * len(self.columns) <= STRAIGHT)
@@ -221,27 +146,27 @@ class _GroupEmitter:
 
     def _unit(self, unit: Value) -> None:
         w = self.w
-        if self.units_of_batch == 1:
-            first = w.mul(unit, w.index(self.block)) if self.units > 1 else w.index(0)
-            last: Value = w.add(first, w.index(self.block))
+        if self.space.units_of_batch == 1:
+            first = w.mul(unit, w.index(self.space.block)) if self.space.units > 1 else w.index(0)
+            last: Value = w.add(first, w.index(self.space.block))
         else:
-            batch = w.make(unit.type, f"sdiv {unit.typed}, {self.units_of_batch}")
-            within = w.make(unit.type, f"srem {unit.typed}, {self.units_of_batch}")
-            start = w.mul(batch, w.index(self.rows_of_batch))
-            first = w.add(start, w.mul(within, w.index(self.block)))
-            end = w.add(start, w.index(self.rows_of_batch))
-            last = w.minimum(w.add(first, w.index(self.block)), end)
-        carried = [_joining(s).identity(w, _joining(s).wide) for s in self.totals]
+            batch = w.make(unit.type, f"sdiv {unit.typed}, {self.space.units_of_batch}")
+            within = w.make(unit.type, f"srem {unit.typed}, {self.space.units_of_batch}")
+            start = w.mul(batch, w.index(self.space.rows_of_batch))
+            first = w.add(start, w.mul(within, w.index(self.space.block)))
+            end = w.add(start, w.index(self.space.rows_of_batch))
+            last = w.minimum(w.add(first, w.index(self.space.block)), end)
+        carried = [joining_of(s).identity(w, joining_of(s).wide) for s in self.totals]
         self.partials = {s: self._partial(s, unit) for s in self.columns}
         if self.in_registers:
-            vectors = -(-self.count // self.lanes)
+            vectors = -(-self.space.count // self.space.lanes)
             for step in self.columns:
-                j = _joining(step)
-                carried += [j.identity(w, j.type.of(self.lanes))] * vectors
+                j = joining_of(step)
+                carried += [j.identity(w, j.type.of(self.space.lanes))] * vectors
         else:
             for step in self.columns:
                 self._clear(step)
-        if self.rows == 1:
+        if self.space.rows == 1:
             after = self._row(w.index(0), carried)
         else:
             with w.loop(first, last, 1, carried) as rows:
@@ -251,37 +176,40 @@ class _GroupEmitter:
             place = w.at(self.scratch_base, self.scratch[step], Type("int", 8))
             w.store(value, w.at(place, unit, value.type))
         if self.in_registers:
+            lanes = self.space.lanes
             registers = after[len(self.totals) :]
-            vectors = -(-self.count // self.lanes)
+            vectors = -(-self.space.count // self.space.lanes)
             for i, step in enumerate(self.columns):
                 for k in range(vectors):
-                    left = self.count - k * self.lanes
+                    left = self.space.count - k * lanes
                     self._put(
                         registers[i * vectors + k],
-                        w.at(self.partials[step], k * self.lanes, _joining(step).type),
-                        w.mask(w.index(left), self.lanes) if left < self.lanes else None,
+                        w.at(self.partials[step], k * self.space.lanes, joining_of(step).type),
+                        w.mask(w.index(left), self.space.lanes)
+                        if left < self.space.lanes
+                        else None,
                     )
 
     def _partial(self, step: Instruction, unit: Value) -> Value:
         """Where a unit leaves its sums over rows: the result itself if nobody else adds to it."""
         w = self.w
-        t = _joining(step).type
-        if self.units_of_batch == 1:
+        t = joining_of(step).type
+        if self.space.units_of_batch == 1:
             base = self.targets[step.output]
         else:
             base = w.at(self.scratch_base, self.scratch[step], Type("int", 8))
-        return w.at(base, w.mul(unit, w.index(self.row_elements)), t)
+        return w.at(base, w.mul(unit, w.index(self.space.row_elements)), t)
 
     def _clear(self, step: Instruction) -> None:
         w = self.w
-        j = _joining(step)
+        j = joining_of(step)
         place = self.partials[step]
 
         def body(index: Value, mask: Value | None) -> list[Value]:
-            self._put(j.identity(w, j.type.of(self.lanes)), w.at(place, index, j.type), mask)
+            self._put(j.identity(w, j.type.of(self.space.lanes)), w.at(place, index, j.type), mask)
             return []
 
-        sweep(w, self.row_elements, self.lanes, (), body)
+        sweep(w, self.space.row_elements, self.space.lanes, (), body)
 
     def _put(self, value: Value, address: Value, mask: Value | None) -> None:
         if mask is None:
@@ -300,27 +228,27 @@ class _GroupEmitter:
         position = self._positions(row)
         #: The address of a row's first element, for every walk, and last for plain order.
         self.starts: list[Value | None] = []
-        for i, (root, offset, _) in enumerate(self.walks):
+        for i, (root, offset, _) in enumerate(self.space.walks):
             t = type_of(root.dtype)
-            base = self.bases[self._read_at[root]]
+            base = self.bases[self.space.read_at[root]]
             self.starts.append(w.at(base, position(i, offset), t))
-        self.plain_start = position(len(self.walks), 0)
+        self.plain_start = position(len(self.space.walks), 0)
         self.fixed: dict[int, Value] = {}
-        for i, (root, _, _) in enumerate(self.walks):
-            if not any(self.inner.strides[i]):
+        for i, (root, _, _) in enumerate(self.space.walks):
+            if not any(self.space.inner.strides[i]):
                 start = self.starts[i]
                 assert start is not None
                 self.fixed[i] = w.load(start, type_of(root.dtype))
-        if self.cut:
-            full = self.inner.lengths[0]
-            chunk = self.cut
+        if self.space.cut:
+            full = self.space.inner.lengths[0]
+            chunk = self.space.cut
             if full % chunk == 0:
                 self.row_count: int | Value = chunk
             else:
                 begin = w.mul(row, w.index(chunk))
                 self.row_count = w.minimum(w.sub(w.index(full), begin), w.index(chunk))
         else:
-            self.row_count = self.count
+            self.row_count = self.space.count
         for phase in range(self.phases.count + 1):
             for step in self.phases.rows[phase]:
                 self._row_step(step)
@@ -331,9 +259,9 @@ class _GroupEmitter:
     def _positions(self, row: Value) -> Callable[[int, int], Value | int]:
         """How to find the element at which a walk begins its row."""
         w = self.w
-        lengths = self.outer.lengths
+        lengths = self.space.outer.lengths
         indices: list[Value] = []
-        if self.rows > 1:
+        if self.space.rows > 1:
             rest = row
             for n in reversed(lengths[1:]):
                 indices.append(w.make(rest.type, f"srem {rest.typed}, {n}"))
@@ -343,8 +271,8 @@ class _GroupEmitter:
 
         def position(walk: int, offset: int) -> Value | int:
             where: Value | None = None
-            if self.rows > 1:
-                for index, stride in zip(indices, self.outer.strides[walk], strict=True):
+            if self.space.rows > 1:
+                for index, stride in zip(indices, self.space.outer.strides[walk], strict=True):
                     if stride:
                         step = w.mul(index, w.index(stride)) if stride != 1 else index
                         where = step if where is None else w.add(where, step)
@@ -376,7 +304,7 @@ class _GroupEmitter:
         if made is not None:
             return made
         access = self.group.accesses[x, "row"]
-        walk = self.walks[access.root, access.offset, access.strides]
+        walk = self.space.walks[access.root, access.offset, access.strides]
         return self.fixed[walk]
 
     def _compute(self, step: Instruction, values: list[Any], lanes: int) -> Value:
@@ -401,14 +329,14 @@ class _GroupEmitter:
         steps = self.phases.sweeps[phase]
         reductions = [s for s in steps if s.kind == "reduce" and s not in self.columns]
         columns = [s for s in steps if s.kind == "reduce" and s in self.columns]
-        joinings = [_joining(s) for s in reductions]
-        outer_inner = self.inner.lengths[:-1]
+        joinings = [joining_of(s) for s in reductions]
+        outer_inner = self.space.inner.lengths[:-1]
 
         def at_offsets(offsets: dict[int, Value], plain: Value | None) -> list[Value]:
             def body(index: Value, mask: Value | None) -> list[Value]:
                 return self._vector(phase, steps, reductions, columns, index, mask, offsets, plain)
 
-            return sweep(w, self.row_count, self.lanes, joinings, body)
+            return sweep(w, self.row_count, self.space.lanes, joinings, body)
 
         if not outer_inner:
             scalars = [total(w, j, v) for j, v in zip(joinings, at_offsets({}, None), strict=True)]
@@ -440,14 +368,14 @@ class _GroupEmitter:
             indices.reverse()
             offsets: dict[int, Value] = {}
             plain: Value | None = None
-            for walk, strides in enumerate(self.inner.strides):
+            for walk, strides in enumerate(self.space.inner.strides):
                 where: Value | None = None
                 for index, stride in zip(indices, strides[:-1], strict=True):
                     if stride:
                         step = w.mul(index, w.index(stride))
                         where = step if where is None else w.add(where, step)
                 if where is not None:
-                    if walk == len(self.walks):
+                    if walk == len(self.space.walks):
                         plain = where
                     else:
                         offsets[walk] = where
@@ -495,7 +423,7 @@ class _GroupEmitter:
         # Apart from those, because a group may read an operand and other views of it.
         loaded: dict[Operand, Value] = {}
         in_row = index if plain is None else w.add(index, plain)
-        lanes = self.lanes
+        lanes = self.space.lanes
 
         def get(x: Operand | None) -> Value | None:
             if x is None:
@@ -557,7 +485,7 @@ class _GroupEmitter:
 
     def _reload(self, out: Operand, in_row: Value, mask: Value | None) -> Value:
         w = self.w
-        t = type_of(out.dtype).of(self.lanes)
+        t = type_of(out.dtype).of(self.space.lanes)
         place = self._place(out, in_row)
         return w.load(place, t) if mask is None else w.load_masked(place, t, mask)
 
@@ -565,36 +493,36 @@ class _GroupEmitter:
         self, access: Access, index: Value, mask: Value | None, offsets: dict[int, Value]
     ) -> Value:
         w = self.w
-        walk = self.walks[access.root, access.offset, access.strides]
+        walk = self.space.walks[access.root, access.offset, access.strides]
         if walk in self.fixed:
-            return w.splat(self.fixed[walk], self.lanes)
+            return w.splat(self.fixed[walk], self.space.lanes)
         t = type_of(access.root.dtype)
         start = self.starts[walk]
         assert start is not None
         if walk in offsets:
             start = w.at(start, offsets[walk], t)
-        stride = self.inner.strides[walk][-1]
+        stride = self.space.inner.strides[walk][-1]
         if stride == 1:
             place = w.at(start, index, t)
-            vector = t.of(self.lanes)
+            vector = t.of(self.space.lanes)
             return w.load(place, vector) if mask is None else w.load_masked(place, vector, mask)
         if stride == 0:
-            return w.splat(w.load(start, t), self.lanes)
+            return w.splat(w.load(start, t), self.space.lanes)
         return self._gather(w.at(start, w.mul(index, w.index(stride)), t), t, stride, mask)
 
     def _gather(self, start: Value, t: Type, stride: int, mask: Value | None) -> Value:
         """Elements that lie apart, one to a lane."""
         w = self.w
         raw = Type("uint", 8) if t.kind == "bool" else t
-        vector = raw.of(self.lanes)
-        steps = w.iota(Type("int", 64, self.lanes))
+        vector = raw.of(self.space.lanes)
+        steps = w.iota(Type("int", 64, self.space.lanes))
         where = w.mul(steps, w.like(stride, steps))
         pointers = w.make(
-            Type("ptr", 64, self.lanes),
+            Type("ptr", 64, self.space.lanes),
             f"getelementptr {raw.text}, ptr {start.text}, {where.typed}",
         )
-        name = f"llvm.masked.gather.{vector.suffix}.v{self.lanes}p0"
-        lanes = mask or w.const(True, BOOL.of(self.lanes))
+        name = f"llvm.masked.gather.{vector.suffix}.v{self.space.lanes}p0"
+        lanes = mask or w.const(True, BOOL.of(self.space.lanes))
         self.module.declare(
             f"{vector.text} @{name}({pointers.type.text}, {lanes.type.text}, {vector.text})"
         )
@@ -609,94 +537,17 @@ class _GroupEmitter:
         self, step: Instruction, value: Value, index: Value, in_row: Value, mask: Value | None
     ) -> None:
         w = self.w
-        joining = _joining(step)
+        joining = joining_of(step)
         if self.in_registers:
-            vectors = -(-self.count // self.lanes)
-            k = int(index.text) // self.lanes
+            vectors = -(-self.space.count // self.space.lanes)
+            k = int(index.text) // self.space.lanes
             i = len(self.totals) + self.columns.index(step) * vectors + k
             self.carried[i] = joining.join(w, self.carried[i], value)
             return
         place = w.at(self.partials[step], in_row, joining.type)
-        vector = joining.type.of(self.lanes)
+        vector = joining.type.of(self.space.lanes)
         old = w.load(place, vector) if mask is None else w.load_masked(place, vector, mask)
         self._put(joining.join(w, old, value), place, mask)
-
-    # -- joining what the units left ---------------------------------------------------------
-
-    def _join_columns(self, step: Instruction) -> str:
-        """Add up the sums over rows that the units of each batch left, in order."""
-        w = kernel_function(self.module)
-        joining = _joining(step)
-        scratch = w.at(operand(w, self._scratch_at), self.scratch[step], Type("int", 8))
-        target = operand(w, self._write_at[step.output])
-        n = self.row_elements
-        batches = self.units // self.units_of_batch
-        with w.loop(0, batches) as batch:
-            base = w.at(scratch, w.mul(batch.index, w.index(self.units_of_batch * n)), joining.type)
-            out = w.at(target, w.mul(batch.index, w.index(n)), joining.type)
-
-            def body(index: Value, mask: Value | None) -> list[Value]:
-                vector = joining.type.of(self.lanes)
-                place = w.at(base, index, joining.type)
-
-                def load(address: Value) -> Value:
-                    return (
-                        w.load(address, vector)
-                        if mask is None
-                        else w.load_masked(address, vector, mask)
-                    )
-
-                with w.loop(1, self.units_of_batch, 1, [load(place)]) as units:
-                    more = load(w.at(place, w.mul(units.index, w.index(n)), joining.type))
-                    units.next = (joining.join(w, units.values[0], more),)
-                value = units.results[0]
-                if mask is None:
-                    w.store(value, w.at(out, index, joining.type))
-                else:
-                    w.store_masked(value, w.at(out, index, joining.type), mask)
-                return []
-
-            sweep(w, n, self.lanes, (), body)
-        return w.finish_once()
-
-    def _join_all(self, step: Instruction) -> str:
-        """Join the scalars that the units left, in order and in the wide type."""
-        w = kernel_function(self.module)
-        joining = _joining(step)
-        scratch = w.at(operand(w, self._scratch_at), self.scratch[step], Type("int", 8))
-        first = joining.identity(w, joining.wide)
-        with w.loop(0, self.units, 1, [first]) as loop:
-            more = w.load(w.at(scratch, loop.index, joining.wide), joining.wide)
-            loop.next = (joining.join(w, loop.values[0], more),)
-        value = w.convert(loop.results[0], joining.type)
-        w.store(value, operand(w, self._write_at[step.output]))
-        return w.finish_once()
-
-
-def _joining(step: Instruction) -> Joining:
-    return Joining(step.name, type_of(step.output.dtype))
-
-
-def _joined(lengths: Sizes, strides: list[Sizes]) -> _Dims:
-    """Dimensions that every access walks as one, joined; those of length 1 dropped."""
-    kept = [i for i, n in enumerate(lengths) if n != 1]
-    joined: list[int] = []
-    walks: list[list[int]] = [[] for _ in strides]
-    for i in kept:
-        n = lengths[i]
-        if joined and all(walk[-1] == s[i] * n for walk, s in zip(walks, strides, strict=True)):
-            joined[-1] *= n
-            for walk, s in zip(walks, strides, strict=True):
-                walk[-1] = s[i]
-        else:
-            joined.append(n)
-            for walk, s in zip(walks, strides, strict=True):
-                walk.append(s[i])
-    if not joined:
-        joined = [1]
-        walks = [[0] for _ in strides]
-        walks[-1] = [1]
-    return _Dims(tuple(joined), tuple([tuple(walk) for walk in walks]))
 
 
 __all__ = ["GroupCode", "emit_group"]
