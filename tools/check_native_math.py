@@ -41,6 +41,11 @@ def _sigmoid(x: Array) -> Array:
     return np.where(x < 0, e, 1.0) / (1 + e)
 
 
+def _erfinv(x: Array) -> Array:
+    # Outside [-1, 1] SciPy is slow.
+    return np.where(np.abs(x) > 1, np.nan, scipy.special.erfinv(np.clip(x, -1, 1)))
+
+
 def _softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
@@ -70,7 +75,7 @@ REFERENCES: dict[str, Callable[[Array], Array]] = {
     "atanh": np.arctanh,
     "erf": scipy.special.erf,
     "erfc": scipy.special.erfc,
-    "erfinv": scipy.special.erfinv,
+    "erfinv": _erfinv,
     "cbrt": np.cbrt,
 }
 
