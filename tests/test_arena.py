@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,8 @@ def test_an_array_that_somebody_looks_into_is_not_given_again():
 def test_an_array_that_its_owner_has_changed_is_not_given_again():
     recycler = Recycler((6,), np.dtype("float64"))
     array = recycler.take()
-    array.shape = (2, 3)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        array.shape = (2, 3)
     del array
     frozen = recycler.take()
     frozen.flags.writeable = False

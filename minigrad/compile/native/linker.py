@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -50,9 +50,10 @@ class Code:
         if library is not None:
             _kept.append(library)
 
-    def __del__(self) -> None:
-        # At the end of the process a thread may still be inside, and nothing is left to be saved.
-        if not sys.is_finalizing():
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the process a thread may still be inside, and nothing is left to be saved;
+        # the module's own names may be gone by then.
+        if not is_finalizing():
             self.close()
 
 
