@@ -124,15 +124,21 @@ class Running:
             The values of the plan's fetches, the caller's own; or None: nothing was done, and the
             run has to be made by calling this object with checked arrays.
         """
-        code = None if self.compiled is None else self.compiled.last()
+        if self.compiled is None:
+            return None
+        code = self.compiled.last()
         if code is None:
             return None
         direct = self._direct
         if direct is None or direct.code is not code:
             direct = self._direct = Direct(self.plan, code, self._slot)
+        stats = self.compiled.stats
         if self._written is None:
             results = direct.compute(values)
-            return None if results is None else [results[at] for at in code.fetched]
+            if results is None:
+                return None
+            stats.hits += 1
+            return [results[at] for at in code.fetched]
         guard = threading.Lock()
         with guard:
             self._written.hold(guard)
@@ -142,6 +148,7 @@ class Running:
             fetched = [results[at] for at in code.fetched]
             allowed()
             direct.commit(results)
+        stats.hits += 1
         return fetched
 
 

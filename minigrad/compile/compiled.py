@@ -58,7 +58,7 @@ class Compiled:
     def __init__(self, plan: Plan, make: Callable[[Program], Code], stats: Stats) -> None:
         self.plan = plan
         self._make = make
-        self._stats = stats
+        self.stats = stats
         self._codes: OrderedDict[Any, Code | None] = OrderedDict()
         #: Taken again where a signal's handler runs the plan that is just being compiled.
         self._lock = threading.RLock()
@@ -93,7 +93,7 @@ class Compiled:
             else:
                 transaction.stage(writes)
                 return fetches
-        self._stats.unplanned += 1
+        self.stats.unplanned += 1
         feeds = dict(zip(self.plan.feeds, arrays, strict=True))
         return [np.array(x) for x in reference.execute(self.plan, feeds, transaction, way)]
 
@@ -125,7 +125,7 @@ class Compiled:
             # Only then are there others. One that another thread has evicted is of use once more.
             with contextlib.suppress(KeyError):
                 self._codes.move_to_end(key)
-        self._stats.hits += 1
+        self.stats.hits += 1
         return code
 
     def _compile(self, key: Any, arrays: Sequence[Array], transaction: Transaction) -> bool:
@@ -139,9 +139,9 @@ class Compiled:
         except NotPlanned:
             code = None
         self._codes[key] = code
-        self._stats.compiled += 1
-        self._stats.seconds += time.perf_counter() - began
+        self.stats.compiled += 1
+        self.stats.seconds += time.perf_counter() - began
         if len(self._codes) > MOST_CODES:
             self._codes.popitem(last=False)
-            self._stats.evicted += 1
+            self.stats.evicted += 1
         return True
