@@ -165,3 +165,21 @@ def test_views_show_what_numpy_shows():
     assert split is not None and np.array_equal(elements(split, base), base.reshape(2, 2, 30))
     assert reshaped(moved, (6, 20)) is not None
     assert reshaped(moved, (24, 5)) is None
+
+
+def test_a_recurrent_network_of_any_batch_size_is_one_native_function(rng):
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (None, None, 4))
+        network = nn.LSTM(4, 6)
+        loss = mg.mean(mg.square(network(x)[0]))
+        fetches = [loss, *mg.gradients(loss, network.parameters())]
+        session = mg.Session(executor="native")
+        session.run(mg.global_variables_initializer())
+    plain = mg.Session(loss.graph, executor="reference")
+    plain.load_all({v: session.value_of(v) for v in network.parameters()})
+    for shape in ((3, 5, 4), (2, 7, 4)):
+        feeds = {x: rng.normal(size=shape)}
+        for a, b in zip(session.run(fetches, feeds), plain.run(fetches, feeds), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    stats = session.stats()
+    assert stats["compiled"] == 2 and stats["unplanned"] <= 1  # The initializers are no plan.

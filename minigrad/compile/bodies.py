@@ -43,6 +43,21 @@ class LoopForm(NamedTuple):
     results: tuple[bool, ...]
     histories: tuple[bool, ...]
 
+    def shapes(self, inputs: Sequence[Operand]) -> list[Sizes]:
+        """The shapes of the outputs; those that nobody reads are empty."""
+        given = self.layout.split(inputs)
+        count = self.runs or 0
+        fetched = iter(self.body.fetches[len(given.carries) :])
+        return [
+            *[x.shape for x in given.carries],
+            *[(count, *next(fetched).shape) if seen else (0,) for seen in self.results],
+            (),
+            *[
+                (count, *x.shape) if seen else (0,)
+                for x, seen in zip(given.carries, self.histories, strict=True)
+            ],
+        ]
+
 
 class CaseForm(NamedTuple):
     """A choice between bodies that give the same shapes.
@@ -56,6 +71,11 @@ class CaseForm(NamedTuple):
     layout: CaseLayout
     branches: tuple[Program, ...]
     wanted: tuple[bool, ...]
+
+    def shapes(self, inputs: Sequence[Operand]) -> list[Sizes]:
+        """The shapes of the outputs; those that nobody reads are empty."""
+        fetched = iter(self.branches[0].fetches)
+        return [next(fetched).shape if seen else (0,) for seen in self.wanted]
 
 
 def loop_form(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.bodies import case_form, loop_form
+from minigrad.compile.bodies import CaseForm, LoopForm, case_form, loop_form
 from minigrad.compile.builder import Builder, NotPlanned, spec_of
 from minigrad.compile.program import Instruction, Operand, Program, Sizes
 from minigrad.compile.rewrite import rewrite
@@ -114,29 +114,40 @@ class _Lowering:
         self._note_cells(op)
         wanted = self.plan.wanted[op]
         inputs = [self.builder.whole(x) for x in inputs]
-        specs = op.primitive.infer([spec_of(x) for x in inputs], op.attrs)
+        form = self._form(op, inputs, wanted)
+        if form is not None:
+            shapes: list[Any] = form.shapes(inputs)
+        else:
+            specs = op.primitive.infer([spec_of(x) for x in inputs], op.attrs)
+            shapes = [spec.shape for spec in specs]
         outs = []
-        for spec, read in zip(specs, wanted, strict=True):
-            shape = spec.shape if read else (0,)
-            if shape is None or None in shape:
+        for t, shape, read in zip(op.outputs, shapes, wanted, strict=True):
+            if not read:
+                shape = (0,)
+            elif shape is None or None in shape:
                 raise NotPlanned(f"the shape of what {op.name!r} returns depends on values")
-            outs.append(Operand(shape, spec.dtype.dtype))  # type: ignore[arg-type]
+            outs.append(Operand(shape, t.dtype.dtype))
         step = Instruction("call", op.type, inputs, outs, op.attrs, op.primitive, op)
+        step.form = form
+        self.program.instructions.append(step)
+        if isinstance(form, LoopForm) and form.runs is not None:
+            # How often a loop runs is known; the loops of its gradient run as often.
+            place = len(form.layout.carries) + len(form.results)
+            outs[place] = self.builder.constant(form.runs, outs[place].dtype)
+        return tuple(outs)
+
+    def _form(
+        self, op: Operation, inputs: list[Any], wanted: tuple[bool, ...]
+    ) -> LoopForm | CaseForm | None:
+        """What a branch or loop is, if it is a plain one."""
         try:
             if op.type == "Loop":
-                step.form = loop_form(op, inputs, wanted, self._lower_body)
-            elif op.type == "Case":
-                step.form = case_form(op, inputs, wanted, self._lower_body)
+                return loop_form(op, inputs, wanted, self._lower_body)
+            if op.type == "Case":
+                return case_form(op, inputs, wanted, self._lower_body)
         except NotPlanned:
-            step.form = None
-        self.program.instructions.append(step)
-        # How often a loop runs may be known; the loops of its gradient run as often.
-        return tuple(
-            [
-                out if spec.value is None else self.builder.constant(spec.value, out.dtype)
-                for out, spec in zip(outs, specs, strict=True)
-            ]
-        )
+            pass
+        return None
 
     def _lower_body(self, plan: Plan, feeds: Sequence[tuple[Sizes, np.dtype[Any]]]) -> Program:
         return rewrite(lower(plan, feeds, self.given))
