@@ -21,6 +21,8 @@ Program: TypeAlias = tuple[Step, ...]
 
 SIZES = st.sampled_from([1, 2, 3])
 MOST_ELEMENTS = 100
+#: None is the default one; native code takes long to compile, so it does not come every time.
+EXECUTORS = st.sampled_from(["numpy", "numpy", "numpy", None])
 
 #: Every op here is smooth near random numbers, or has a kink where they do not lie.
 UNARY: dict[str, Callable[[Any], Any]] = {
@@ -153,9 +155,9 @@ def cases(draw: st.DrawFn) -> tuple[Program, list[np.ndarray], list[tuple[int | 
 
 
 @settings(max_examples=150)
-@given(cases())
+@given(cases(), EXECUTORS)
 def test_a_session_gives_what_eager_code_gives(
-    case: tuple[Program, list[np.ndarray], list[tuple[int | None, ...]]],
+    case: tuple[Program, list[np.ndarray], list[tuple[int | None, ...]]], executor: Any
 ) -> None:
     program, arrays, static = case
     expected = eagerly(program, arrays)
@@ -168,7 +170,7 @@ def test_a_session_gives_what_eager_code_gives(
         assert symbolic.dtype is mg.float64
         assert symbolic.ndim == value.ndim
         assert all(m in (None, n) for m, n in zip(symbolic.shape, value.shape, strict=True))
-    with mg.Session(graph=graph) as session:
+    with mg.Session(graph=graph, executor=executor) as session:
         got = session.run(fetches, dict(zip(inputs, arrays, strict=True)))
         called = session.make_callable(fetches, inputs)(*arrays)
     with mg.Session(graph=graph, executor="reference") as session:
@@ -176,7 +178,7 @@ def test_a_session_gives_what_eager_code_gives(
 
     loaded = mg.Graph.from_dict(json.loads(json.dumps(graph.to_dict())))
     assert str(loaded).splitlines()[1:] == str(graph).splitlines()[1:]
-    with mg.Session(graph=loaded) as session:
+    with mg.Session(graph=loaded, executor=executor) as session:
         feeds = {x.name: a for x, a in zip(inputs, arrays, strict=True)}
         twin = session.run([f.name for f in fetches], feeds)
 
@@ -210,7 +212,7 @@ def test_tensors_that_share_a_spec_have_the_same_shape_in_every_run(
         inputs = [mg.placeholder("float64", shape, name="x") for shape in static]
         mg.gradients(replay(program, inputs), inputs)
     tensors = [tensor for op in graph.get_operations() for tensor in op.outputs]
-    with mg.Session(graph=graph) as session:
+    with mg.Session(graph=graph, executor="reference") as session:
         values = session.run(tensors, dict(zip(inputs, arrays, strict=True)))
     shapes: dict[int, Shape] = {}
     for tensor, value in zip(tensors, values, strict=True):
@@ -248,6 +250,7 @@ def test_forward_and_backward_derivatives_agree(drawn: tuple[Program, list[np.nd
 def test_values_may_be_fed_anywhere(
     drawn: tuple[Program, list[np.ndarray]], data: st.DataObject
 ) -> None:
+    executor = data.draw(EXECUTORS)
     program, arrays = drawn
     with mg.Graph().as_default() as graph:
         inputs = [mg.placeholder("float64", a.shape, name="x") for a in arrays]
@@ -257,7 +260,7 @@ def test_values_may_be_fed_anywhere(
     ]
     inside = data.draw(st.sampled_from(candidates))
     feeds: dict[Any, Any] = dict(zip(inputs, arrays, strict=True))
-    with mg.Session(graph=graph) as session:
+    with mg.Session(graph=graph, executor=executor) as session:
         value, whole = session.run([inside, loss], feeds)
         again = session.run(loss, {**feeds, inside: value})
         # Other plans may round otherwise.

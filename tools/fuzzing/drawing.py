@@ -18,8 +18,8 @@ from tools.fuzzing.vocabulary import VOCABULARY
 SIZES = (1, 1, 2, 2, 3, 3, 4, 5, 7, 8, 9, 13, 16, 17, 31, 32, 33, 64, 65, 100, 129, 130, 257)
 LONG_SIZES = (1000, 4096, 4097, 5000, 16385, 40000)
 #: Values have at most so many elements; in one graph of `_RARELY` they may have more.
-ELEMENTS, MORE_ELEMENTS = 2500, 60000
-_RARELY = 12
+ELEMENTS, MORE_ELEMENTS = 2500, 40000
+_RARELY = 25
 
 FLOATS = ("float32", "float32", "float32", "float64", "float64")
 DTYPES = ("float32", "float64", "int32", "int64", "int8", "uint8", "bool", "float16")

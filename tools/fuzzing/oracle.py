@@ -31,6 +31,18 @@ WIDE = {
     np.dtype(np.complex128): np.dtype(np.clongdouble),
 }
 
+#: Ops that add up, in an order of their own: their inputs are moved every one apart.
+ADDING = frozenset(
+    {
+        "AddAlongAxis", "AddN", "AvgPool", "AvgPoolGrad", "BandedRecurrence", "Convolution",
+        "ConvolutionKernelGradient", "ConvolutionTranspose", "Cumsum", "Einsum", "EinsumGrad",
+        "IndexAdd", "LinearRecurrence", "LogSoftmax", "LogSumExp", "MatMul", "MatMulGrad", "Mean",
+        "MeanSquareNormalize", "PadGrad", "Prod", "RepeatGrad", "ScatterNd", "SlicesToDense",
+        "Softmax", "Standardize", "Std", "StridedSliceGrad", "Sum", "SumToLike", "TileGrad", "Var",
+        "VecDot", "VectorNorm", "WindowSum",
+    }
+)  # fmt: skip
+
 Array = Any
 
 
@@ -157,6 +169,7 @@ class _Run:
     ) -> None:
         self.seed = seed
         self.overflows = False
+        self._rng = np.random.default_rng(seed)
         self._decisions = hashlib.blake2b(digest_size=16)
         state = _State({key: self._given(value) for key, value in cells.items()})
         with kernel_errstate(), np.errstate(all="ignore"):
@@ -195,6 +208,11 @@ class _Run:
         self, plan: Plan, op: Operation, inputs: list[Array | None], state: Any
     ) -> Sequence[Array]:
         primitive, attrs, effect = op.primitive, op.attrs, op.primitive.effect
+        if self.seed and op.type in ADDING:
+            inputs = [
+                x if t is None or x is None else self._jittered(x, t.dtype.dtype)
+                for t, x in zip(op.inputs, inputs, strict=True)
+            ]
         kernel: Any = primitive.compute
         given: tuple[Any, ...] = ()
         if op.type == "Cast" and op.outputs[0].dtype.dtype in WIDE:
@@ -213,7 +231,19 @@ class _Run:
                 for t, x in zip(op.inputs, inputs, strict=True)
             ]
             made = kernel(np, *given, *narrow, **attrs)
-        return [made] if primitive.single else made
+        made = [made] if primitive.single else made
+        if self.seed and op.type in ADDING:
+            # The sign of a sum that is 0 depends on the order as well.
+            sign = 1.0 if self.seed % 2 else -1.0
+            made = [_signed(np.asarray(y), sign) for y in made]
+        return made
+
+    def _jittered(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """An input whose elements are moved, each in its own way."""
+        if dtype not in WIDE:
+            return x
+        steps = self._rng.choice([-1.0, 1.0], x.shape) * (UNITS * float(np.finfo(dtype).eps))
+        return np.where(np.isfinite(x), x + x * steps.astype(x.dtype), x).astype(x.dtype)
 
     def _result(self, value: Array, inputs: Sequence[Array | None], dtype: np.dtype[Any]) -> Array:
         wide = WIDE.get(dtype)
@@ -249,15 +279,23 @@ class _Run:
                 np.isnan(value), np.copysign(np.asarray(np.nan, value.dtype), sign), value
             )
         new = finite & (size != 0) & (size != 1)
+        sizes = size.astype(np.float64)  # Which sorts much faster.
         for x in _parts(inputs):
             if x is not None and x.dtype.kind in "fiu" and x.size:
-                new &= ~np.isin(size, np.abs(x))
+                new &= ~np.isin(sizes, np.abs(x).astype(np.float64))
         if not new.any():
             return value
         signs = _signs(size, self.seed)
         step = size * (UNITS * float(info.eps))
         step = np.where(size < float(info.tiny), UNITS * float(info.smallest_subnormal), step)
         return np.where(new, value + np.sign(value) * signs * step, value)
+
+
+def _signed(x: Array, sign: float) -> Array:
+    """An array whose zeros have this sign."""
+    if x.dtype.kind != "f":
+        return x
+    return np.where(x == 0, np.copysign(np.zeros((), x.dtype), sign), x)
 
 
 def _parts(inputs: Sequence[Array | None]) -> list[Array | None]:

@@ -431,7 +431,7 @@ def _pooling(d: Drawing) -> str | None:
 # -- control flow and variables ------------------------------------------------------------------
 
 
-@entry(2.5)
+@entry(3)
 def _control(d: Drawing) -> str | None:
     x = d.pick("f")
     y = None if x is None else d.like(x)
@@ -453,6 +453,8 @@ def _control(d: Drawing) -> str | None:
             f"mg.scan(lambda c, s: (c * 0.5 + s, mg.sum(c)), mg.zeros_like({x}[0]), {x}, "
             "reverse=True)[1]",
             f"mg.map_fn(lambda a: mg.sum(a * a), {x})",
+            f"mg.checkpoint(lambda a: mg.tanh(a) * mg.sin(a))({x})",
+            f"mg.host_call(np.tanh, {x}, out=({x}.shape, {x}.dtype))",
         )
     )  # type: ignore[no-any-return]
 
