@@ -102,18 +102,21 @@ class _Check:
             fetched = session.run(self.built.fetches, feeds)
         except Exception as error:  # noqa: BLE001 - compared, whatever it is
             return error
+        fetched = [x for x in fetched if x is not None]  # Which operations give.
         return [np.asarray(x) for x in (*fetched, *map(session.value_of, self.built.variables))]
 
     def _expected(self, feeds: dict[Any, Any], moves: int) -> Expected:
-        fetches = list({id(t): t for t in self.built.fetches}.values())
+        wanted = [t for t in self.built.fetches if not isinstance(t, mg.Operation)]
+        targets = [t for t in self.built.fetches if isinstance(t, mg.Operation)]
+        fetches = list({id(t): t for t in wanted}.values())
         places = {id(t): i for i, t in enumerate(fetches)}
-        plan = Plan(self.built.graph, fetches, [], list(feeds))
+        plan = Plan(self.built.graph, fetches, targets, list(feeds))
         given = [feed_value(t, feeds[t]) for t in plan.feeds]
         cells = {v.cell.key: value for v, value in self.start.items()}
         found = expected(plan, given, cells, moves)
         # The oracle gives those that are assigned, the sessions give all variables.
         written = {key: len(fetches) + i for i, key in enumerate(sorted(plan.written))}
-        order = [places[id(t)] for t in self.built.fetches]
+        order = [places[id(t)] for t in wanted]
         order += [written.get(v.cell.key, -1) for v in self.built.variables]
         return found._replace(
             values=[found.values[i] if i >= 0 else None for i in order],

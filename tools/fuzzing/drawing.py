@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import nn, optim
 from minigrad.errors import MinigradError
-from tools.fuzzing.programs import Line, Program
+from tools.fuzzing.programs import Line, Program, build
 from tools.fuzzing.vocabulary import VOCABULARY
 
 #: Lengths of axes, short ones more often.
@@ -20,6 +22,8 @@ LONG_SIZES = (1000, 4096, 4097, 5000, 16385, 40000)
 #: Values have at most so many elements; in one graph of `_RARELY` they may have more.
 ELEMENTS, MORE_ELEMENTS = 2500, 40000
 _RARELY = 25
+
+_LENGTH = re.compile(r"\bD?\d+\b(?=[,)])")
 
 FLOATS = ("float32", "float32", "float32", "float64", "float64")
 DTYPES = ("float32", "float64", "int32", "int64", "int8", "uint8", "bool", "float16")
@@ -181,6 +185,16 @@ class Drawing:
             self.arrays[name] = (plain, unusual, again)
         return name
 
+    def feed_inside(self) -> None:
+        """Feed a value that could be computed."""
+        names = [name for name in self.values if name[0] == "v"]
+        if names:
+            name = self.choose(names)
+            t = self.values[name]
+            if t.dtype.dtype.kind in "fiub":
+                shape = repr(t.shape)
+                self.arrays[name] = tuple([self.array(t.dtype.name, shape) for _ in range(3)])
+
     def array(self, dtype: str, shape: str, odd: float = 0.0) -> str:
         """An expression for an array; with `odd`, that part of its elements are odd ones."""
         r = f"np.random.default_rng({self.integer(0, 10**6)})"
@@ -228,8 +242,11 @@ def draw(seed: int) -> Program:
         if text is not None:
             d.add(text)
     _add_gradients(d)
-    program = Program(dict(d.sizes), tuple(d.lines), d.arrays, _fetches(d), seed)
-    return program.pruned()
+    _add_training(d)
+    if d.chance(0.08):
+        d.feed_inside()
+    program = Program(dict(d.sizes), tuple(d.lines), d.arrays, _fetches(d), seed).pruned()
+    return _loosened(d, program) if d.chance(0.15) else program
 
 
 def _add_gradients(d: Drawing) -> None:
@@ -248,6 +265,43 @@ def _add_gradients(d: Drawing) -> None:
         text = d.choose((f"mg.sum({last})", f"mg.mean({last} * {last})", last))
         for name in sources[:3]:
             d.add(f"mg.convert_to_tensor(mg.gradients({text}, [{name}])[0])")
+
+
+def _add_training(d: Drawing) -> None:
+    """A step of an optimizer for the variables."""
+    if not d.variables or not d.chance(0.6):
+        return
+    losses = [
+        line.name for line in d.lines if line.name in d.values and d.values[line.name].ndim == 0
+    ]
+    losses = [name for name in losses if d.values[name].dtype.name == d.dtype]
+    loss = d.choose(losses) if losses and d.chance(0.5) else None
+    texts = [f"mg.sum({name} * {name})" for name in d.variables]
+    rule = d.choose(
+        ("SGD(0.1)", "Momentum(0.1)", "Adam(0.1)", "AdamW(0.1)", "RMSprop(0.1)", "NAdam(0.1)")
+    )
+    text = f"optim.{rule}.minimize({' + '.join([*texts, *([loss] if loss else [])])})"
+    update = d.add(text, "u")
+    if update is not None:
+        d.updates.append(update)
+
+
+def _loosened(d: Drawing, program: Program) -> Program:
+    """The same with placeholders that do not know all of their shape, if it can be built."""
+    lines = []
+    for line in program.lines:
+        text = line.text
+        if line.name[0] == "p":
+            text = _LENGTH.sub(lambda m: "None" if d.chance(0.5) else m.group(0), text)
+        lines.append(Line(line.name, text))
+    made = replace(program, lines=tuple(lines))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            build(made)
+    except (MinigradError, TypeError, ValueError, IndexError):
+        return program
+    return made
 
 
 def _fetches(d: Drawing) -> tuple[str, ...]:

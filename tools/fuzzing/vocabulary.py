@@ -453,6 +453,9 @@ def _control(d: Drawing) -> str | None:
             f"mg.scan(lambda c, s: (c * 0.5 + s, mg.sum(c)), mg.zeros_like({x}[0]), {x}, "
             "reverse=True)[1]",
             f"mg.map_fn(lambda a: mg.sum(a * a), {x})",
+            f"nn.dropout({x}, 0.4, seed={d.integer(0, 9)})",
+            f"mg.scan(lambda c, s: (mg.tanh(c @ mg.ones((s.shape[-1], s.shape[-1]), dtype=s.dtype)"
+            f" * 0.1 + s), c), mg.zeros_like({x}[0]), {x})[1]",
             f"mg.checkpoint(lambda a: mg.tanh(a) * mg.sin(a))({x})",
             f"mg.host_call(np.tanh, {x}, out=({x}.shape, {x}.dtype))",
         )
