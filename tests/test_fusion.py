@@ -183,3 +183,12 @@ def test_a_recurrent_network_of_any_batch_size_is_one_native_function(rng):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     stats = session.stats()
     assert stats["compiled"] == 2 and stats["unplanned"] <= 1  # The initializers are no plan.
+
+
+def test_one_operand_stretched_in_two_ways_is_read_in_two_ways(rng):
+    with mg.Graph().as_default():
+        x = mg.placeholder("float64", (2, 1))
+        across = x * mg.exp(mg.reshape(x, (1, 2)))
+        along = mg.broadcast_to(x, (2, 2, 1)) + mg.reshape(across, (2, 2, 1))
+        fetches = [across, along]
+    agree(fetches, {x: rng.normal(size=(2, 1))}, rtol=1e-12)

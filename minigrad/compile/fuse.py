@@ -108,8 +108,12 @@ class Group:
         root = x.root
         made = self.levels.get(root)
         if made is None:
-            if (x, level) in self.accesses or x.uniform is not None:
+            if x.uniform is not None:
                 return True
+            known = found.get((x, level)) or self.accesses.get((x, level))
+            if known is not None:
+                # Stretched to another shape of as many elements, it would be read otherwise.
+                return x.size == self.size or known == self._access(x, shape, level)
             access = self._access(x, shape, level)
             if access is None:
                 return False
