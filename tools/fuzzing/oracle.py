@@ -43,6 +43,9 @@ ADDING = frozenset(
     }
 )  # fmt: skip
 
+#: Ops whose results are what is added to a logarithm of a number of 1 or more: this is moved too.
+LOGARITHMS = frozenset({"LogSoftmax", "LogSumExp"})
+
 Array = Any
 
 
@@ -179,7 +182,7 @@ class _Run:
             ]
             self.values = [np.asarray(v) for v in self.steps(plan, given, state)]
         written = sorted(plan.written)
-        self.values += [state.read(plan.written[key]) for key in written]
+        self.values += [np.asarray(state.read(plan.written[key])) for key in written]
 
     @property
     def decisions(self) -> bytes:
@@ -236,6 +239,9 @@ class _Run:
             # The sign of a sum that is 0 depends on the order as well.
             sign = 1.0 if self.seed % 2 else -1.0
             made = [_signed(np.asarray(y), sign) for y in made]
+        if self.seed and op.type in LOGARITHMS:
+            dtype = op.outputs[0].dtype.dtype
+            made = [y + (self._jittered(np.ones_like(y), dtype) - 1) for y in made]
         return made
 
     def _jittered(self, x: Array, dtype: np.dtype[Any]) -> Array:
