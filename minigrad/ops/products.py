@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -284,8 +285,9 @@ def _left_gradient(xp: Any, g: Array, right: Array, shape: tuple[int, ...]) -> A
     if len(shape) == 2 and g.ndim > 2:
         # The sum over the stack is part of one large product.
         right = xp.broadcast_to(right, (*g.shape[:-2], *right.shape[-2:]))
-        wide = xp.reshape(xp.moveaxis(g, -2, 0), (shape[0], g.size // max(shape[0], 1)))
-        tall = xp.reshape(xp.moveaxis(right, -2, 0), (shape[1], right.size // max(shape[1], 1)))
+        count = math.prod(g.shape[:-2]) * g.shape[-1]
+        wide = xp.reshape(xp.moveaxis(g, -2, 0), (shape[0], count))
+        tall = xp.reshape(xp.moveaxis(right, -2, 0), (shape[1], count))
         return xp.matmul(wide, xp.matrix_transpose(tall))
     full = xp.matmul(g, xp.matrix_transpose(right))
     extra = full.ndim - len(shape)
