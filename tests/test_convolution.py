@@ -323,6 +323,24 @@ def test_fast_kernels_agree_with_the_reference_ones(
         assert_allclose(y, expected, atol=1e-11)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_a_transposed_convolution_adds_only_what_there_is(
+    stride: int, groups: int, bad: float
+) -> None:
+    # Not what is not there times the kernel: 0 times Inf would be NaN.
+    g, kernel = numbers(2, 3, 4, 2 * groups), numbers(3, 2, 3, 2 * groups)
+    kernel[0, 1, 0, 0] = bad
+    expected = scatter_loops(g, kernel, stride, 1, groups)
+    geometry = Geometry((stride, stride), "VALID", (1, 1), "NHWC")
+    plan = reference.layout(expected.shape, kernel.shape, groups, geometry)
+    with np.errstate(invalid="ignore"):
+        made = reference.convolve_transposed(np, g, kernel, plan)
+    assert_allclose(made, expected, atol=1e-12)
+    assert_allclose(fast.convolve_transposed(g, kernel, plan), expected, atol=1e-12)
+    assert np.isfinite(expected).any()
+
+
 # -- dtypes, shapes, modes --------------------------------------------------------------------
 
 

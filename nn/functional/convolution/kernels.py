@@ -218,9 +218,16 @@ def convolve_transposed(xp: Any, g: Array, kernel: Array, plan: Layout) -> Array
     """Each place gathers from the windows that see it: the adjoint of `convolve` in the input."""
     w, total = plan.windows, None
     up = upsample(xp, g, w)
+    there = None
+    if not xp.all(xp.isfinite(kernel)):
+        # Where no window sees a place so, nothing is added: not even 0 times Inf, which is NaN.
+        there = upsample(xp, xp.ones((1, *w.places, 1), dtype=g.dtype), w)
     for offset, _ in w.offsets():
         rows = grouped(xp, shifted(up, w, offset), plan.groups, plan.outer)
         part = product(xp, rows, xp.permute_dims(_weights(xp, kernel, offset, plan), (1, 2, 0)))
+        if there is not None:
+            seen = xp.broadcast_to(shifted(there, w, offset), (g.shape[0], *w.sizes, 1))
+            part = xp.where(xp.reshape(seen, (1, rows.shape[1], 1)) != 0, part, xp.zeros_like(part))
         total = part if total is None else total + part
     return ungrouped(xp, total, (g.shape[0], *w.sizes))  # type: ignore[arg-type]
 

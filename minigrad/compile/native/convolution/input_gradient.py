@@ -83,8 +83,6 @@ def emit_convolution_input_gradient(
     image = scratch.take(padded.bytes)
     source, start = (3, image) if padded.any else (0, 0)
     rows = (s.sizes[1] * s.sizes[2], s.sizes[2], 1)
-    # The NumPy kernel for one group, or with strides, adds up what there is; else it adds zeros.
-    zeros = s.groups != 1 and max(s.stride) == 1
     phases: list[Phase] = []
     last: list[Phase] = []
     for chosen in itertools.product(*classes):
@@ -110,7 +108,8 @@ def emit_convolution_input_gradient(
         gather = Gather(
             *(t, s.batch, (axes[0], axes[1], axes[2]), padded.image, begin, s.outer, s.groups),
             *(blocks, s.sizes[0] * rows[0]),
-            *(sum(c.start * row for c, row in zip(chosen, rows, strict=True)), zeros),
+            row=sum(c.start * row for c, row in zip(chosen, rows, strict=True)),
+            zeros=False,
         )
         flags = scratch.take(packing.flag_bytes)
         weights = scratch.take(packing.bytes)
@@ -151,7 +150,7 @@ def _depthwise(
             window=s.window,
             first=tuple([c.tap for c in chosen]),
             step=tuple([c.step for c in chosen]),
-            zeros=max(s.stride) == 1,
+            zeros=False,
         )
         phases.append(emit_channelwise(module, channelwise, (0, 1, 2), epilogue))
     return Kernel(tuple(phases), Scratch().bytes)
