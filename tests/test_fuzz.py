@@ -13,6 +13,7 @@ import pytest
 import minigrad as mg
 from minigrad.core.registry import primitive_of
 from minigrad.executor.plan import Plan
+from minigrad.nn.functional.losses.reducing import multiply_no_nan
 from tools.fuzzing.checking import check
 from tools.fuzzing.drawing import draw
 from tools.fuzzing.oracle import expected
@@ -151,6 +152,23 @@ def test_slack_is_what_rounding_may_do() -> None:
     # What is passed on is moved once, and what is equal stays equal.
     assert (hoped(lambda x: mg.abs(mg.flip(x)), x).slack[0] <= 17 * np.abs(x[::-1]) * eps).all()
     assert hoped(lambda x: mg.tanh(x) - mg.tanh(x), x).slack[0].max() == 0
+
+
+def test_sums_may_be_off_by_what_has_been_added_in_between() -> None:
+    x = np.linspace(1, -1, 2001)
+    slack = hoped(mg.sum, x).slack[0]
+    assert slack > 14 * np.finfo("float64").eps * np.abs(x).sum()
+    assert slack < 1e-11
+
+
+def test_what_may_be_0_after_rounding_is_a_tie() -> None:
+    x = np.array([3.0, 10.0, np.inf], "float32")
+    assert not hoped(lambda x: mg.astype(1.0 - mg.tanh(x), "bool"), x[:1]).tied
+    assert hoped(lambda x: mg.astype(1.0 - mg.tanh(x), "bool"), x[:2]).tied
+    assert hoped(lambda x: mg.sum(x) == mg.sum(x[::-1]), x[:2]).tied
+    assert not hoped(lambda x: x == x[::-1], x).tied
+    assert hoped(lambda x: multiply_no_nan(x, 1.0 - mg.tanh(x[1])), x).tied
+    assert not hoped(lambda x: multiply_no_nan(x, 1.0 - mg.tanh(x[1])), x[:2]).tied
 
 
 def test_float64_is_computed_in_a_wider_type() -> None:

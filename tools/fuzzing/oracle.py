@@ -20,6 +20,8 @@ from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import Cell
 from minigrad.executor.plan import Plan
 
+Array = Any
+
 #: Numbers are moved by so many units of rounding.
 UNITS = 16
 #: What each type is computed in.
@@ -46,7 +48,15 @@ ADDING = frozenset(
 #: Ops whose results are what is added to a logarithm of a number of 1 or more: this is moved too.
 LOGARITHMS = frozenset({"LogSoftmax", "LogSumExp"})
 
-Array = Any
+#: What ops compare with 0, or with one another, to choose what they give. Where rounding decides on
+#: which side of 0 such a number lies, it may also be 0.
+ASKED: dict[str, Callable[..., Array]] = {
+    "Cast": lambda x: x,
+    "Equal": lambda x, y: x - y,
+    "NotEqual": lambda x, y: x - y,
+    # A weight of 0 matters only for what is not finite.
+    "MulNoNan": lambda x, weight: np.where(np.isfinite(x), 1, weight),
+}
 
 
 class Expected(NamedTuple):
@@ -216,6 +226,8 @@ class _Run:
                 x if t is None or x is None else self._jittered(x, t.dtype.dtype)
                 for t, x in zip(op.inputs, inputs, strict=True)
             ]
+        if op.type in ASKED:
+            self._note_signs(op, inputs)
         kernel: Any = primitive.compute
         given: tuple[Any, ...] = ()
         if op.type == "Cast" and op.outputs[0].dtype.dtype in WIDE:
@@ -244,11 +256,24 @@ class _Run:
             made = [y + (self._jittered(np.ones_like(y), dtype) - 1) for y in made]
         return made
 
+    def _note_signs(self, op: Operation, inputs: list[Array | None]) -> None:
+        """Note what rounding must not decide, where an op chooses by what is 0 or equal."""
+        if op.type == "Cast" and op.outputs[0].dtype.dtype != np.bool_:
+            return
+        if all(x is not None and x.dtype.kind == "f" for x in inputs):
+            asked = np.asarray(ASKED[op.type](*inputs))
+            self._decisions.update((asked > 0).tobytes() + (asked < 0).tobytes())
+
     def _jittered(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        """An input whose elements are moved, each in its own way."""
+        """An input whose elements are moved, each in its own way.
+
+        For seed 2 all are moved upwards: what is added up in an order of one's own is rounded by as
+        much as what has been added so far is large, which may be all that has one sign.
+        """
         if dtype not in WIDE:
             return x
-        steps = self._rng.choice([-1.0, 1.0], x.shape) * (UNITS * float(np.finfo(dtype).eps))
+        signs = np.sign(x.real) if self.seed == 2 else self._rng.choice([-1.0, 1.0], x.shape)
+        steps = signs * (UNITS * float(np.finfo(dtype).eps))
         return np.where(np.isfinite(x), x + x * steps.astype(x.dtype), x).astype(x.dtype)
 
     def _result(self, value: Array, inputs: Sequence[Array | None], dtype: np.dtype[Any]) -> Array:
