@@ -94,7 +94,7 @@ def _like(tensor: SymbolicTensor) -> Array:
 def _text(session: Session, plan: Plan, bare: Plan, arrays: list[Array], *, timed: bool) -> str:
     # What compiles is loaded when it is first used.
     lower = importlib.import_module("minigrad.compile.lower")
-    rewrite = importlib.import_module("minigrad.compile.rewrite").rewrite
+    simplify = importlib.import_module("minigrad.compile.simplifying").simplify
     layouts = importlib.import_module("minigrad.compile.explain")
     slots = [session.slot(cell) for cell in plan.cells.values()]
     transaction = Transaction(slots)
@@ -106,7 +106,7 @@ def _text(session: Session, plan: Plan, bare: Plan, arrays: list[Array], *, time
     except lower.NotPlanned as reason:
         return f"This is run node by node, and not compiled: {reason}"
     lowered = len(program.instructions)
-    rewrite(program)
+    simplify(program)
     timed = timed and all(transaction.value(key) is not None for key in program.cells)
     layout = layouts.laid_out(program, session.executor)
     if timed and layout.code is not None:

@@ -23,31 +23,85 @@ from minigrad.executor.plan import Plan
 Lower: TypeAlias = Callable[[Plan, Sequence[tuple[Sizes, np.dtype[Any]]]], Program]
 
 
+class Given(NamedTuple):
+    """The inputs of a loop by kind: operands, or what stands for them."""
+
+    limit: Any
+    carries: list[Any]
+    slices: list[Any]
+    asked: list[Any]
+    captured: list[Any]
+
+    def flat(self) -> list[Any]:
+        """All, in order."""
+        rest = [*self.carries, *self.slices, *self.asked, *self.captured]
+        return rest if self.limit is None else [self.limit, *rest]
+
+
+class Made(NamedTuple):
+    """The outputs of a loop by kind: operands, or what stands for them."""
+
+    carries: list[Any]
+    results: list[Any]
+    count: Any
+    histories: list[Any]
+
+    def flat(self) -> list[Any]:
+        """All, in order."""
+        return [*self.carries, *self.results, self.count, *self.histories]
+
+
 class LoopForm(NamedTuple):
     """A loop whose shapes are the same in every run.
 
     Attributes:
-        layout: which input and output is what.
+        limited: whether the first input is the greatest number of runs.
+        carries: how many values are carried.
+        slices: how many inputs are sliced.
+        asked: how many inputs the condition captures.
+        reverse: whether the positions are gone through from the last to the first.
         body: from carried values, slices and captured ones to carried values, then the results
             that somebody reads.
         cond: from carried values and captured ones to one bool; or None.
         runs: how many runs there are, where that is known beforehand.
         results: which results somebody reads.
         histories: for which carried values somebody reads what they were in each run.
+        changed: whether the loop is no longer what the kernel of its primitive computes.
     """
 
-    layout: LoopLayout
+    limited: bool
+    carries: int
+    slices: int
+    asked: int
+    reverse: bool
     body: Program
     cond: Program | None
     runs: int | None
     results: tuple[bool, ...]
     histories: tuple[bool, ...]
+    changed: bool = False
+
+    def split(self, inputs: Sequence[Any]) -> Given:
+        """The inputs by kind."""
+        feed = iter(inputs)
+        limit = next(feed) if self.limited else None
+        carries = [next(feed) for _ in range(self.carries)]
+        slices = [next(feed) for _ in range(self.slices)]
+        asked = [next(feed) for _ in range(self.asked)]
+        return Given(limit, carries, slices, asked, list(feed))
+
+    def outputs(self, made: Sequence[Any]) -> Made:
+        """The outputs by kind; those that nobody reads too."""
+        feed = iter(made)
+        carries = [next(feed) for _ in range(self.carries)]
+        results = [next(feed) for _ in self.results]
+        return Made(carries, results, next(feed), [next(feed) for _ in self.histories])
 
     def shapes(self, inputs: Sequence[Operand]) -> list[Sizes]:
         """The shapes of the outputs; those that nobody reads are empty."""
-        given = self.layout.split(inputs)
+        given = self.split(inputs)
         count = self.runs or 0
-        fetched = iter(self.body.fetches[len(given.carries) :])
+        fetched = iter(self.body.fetches[self.carries :])
         return [
             *[x.shape for x in given.carries],
             *[(count, *next(fetched).shape) if seen else (0,) for seen in self.results],
@@ -118,7 +172,18 @@ def loop_form(
     if layout.cond is not None:
         asked = [(x.shape, x.dtype) for x in given.asked]
         cond = _program(layout.cond, tuple(layout.cond.outputs), [*carries, *asked], lower)
-    return LoopForm(layout, body, cond, count, results, histories)
+    return LoopForm(
+        layout.limited,
+        len(carries),
+        len(slices),
+        len(given.asked),
+        layout.reverse,
+        body,
+        cond,
+        count,
+        results,
+        histories,
+    )
 
 
 def case_form(

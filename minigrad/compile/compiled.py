@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.compile.kernels import Repeat
 from minigrad.compile.lower import NotPlanned, lower
 from minigrad.compile.program import Program
-from minigrad.compile.rewrite import rewrite
+from minigrad.compile.simplifying import simplify
 from minigrad.compile.stats import Stats
 from minigrad.core.state import Transaction
 from minigrad.core.tensor import Array
@@ -104,7 +104,7 @@ class Compiled:
     def program(self, arrays: Sequence[Array], transaction: Transaction) -> Program:
         """The program for these feeds, rewritten and not yet compiled. Raises `NotPlanned`."""
         cells = {key: transaction.value(key) for key in self.plan.cells}
-        return rewrite(lower(self.plan, [(a.shape, a.dtype) for a in arrays], cells))
+        return simplify(lower(self.plan, [(a.shape, a.dtype) for a in arrays], cells))
 
     def _code(self, arrays: Sequence[Array], transaction: Transaction) -> Code | None:
         """The code for these feeds; None if the plan cannot be compiled for them."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compile.bodies import LoopForm
 from minigrad.compile.kernels import (
     Repeat,
     call,
@@ -17,6 +18,7 @@ from minigrad.compile.kernels import (
     seen,
     used_outputs,
 )
+from minigrad.compile.loop_runs import run_loop
 from minigrad.compile.program import Instruction, Operand, Program
 from minigrad.core.floating import kernel_errstate
 from minigrad.core.tensor import Array
@@ -48,6 +50,10 @@ def interpret(
         Repeat: a check has failed; the reference executor has to repeat the run.
         MinigradError: a node failed; the message names it and the user's line.
     """
+
+    def run_body(body: Program, given: Sequence[Array]) -> list[Array]:
+        return interpret(body, given, {}, transaction, way)[0]
+
     values: dict[Operand, Array] = {}
     for operand, array in zip(program.feeds, feeds, strict=True):
         values[operand] = fitting(array, operand)
@@ -57,11 +63,13 @@ def interpret(
     with kernel_errstate():
         for instruction, done in zip(program.instructions, _releases(program), strict=True):
             inputs = [None if x is None else _value(x, values) for x in instruction.inputs]
-            used = wanted.get(instruction.operation, ())  # type: ignore[arg-type]
+            used = wanted.get(instruction, ())
             try:
                 if instruction.kind == "check":
                     _check(instruction, inputs)
                     made: Any = ()
+                elif isinstance(instruction.form, LoopForm):
+                    made = run_loop(instruction.form, inputs, run_body)
                 elif is_plain(instruction):
                     made = pure_kernel(instruction, way)(*inputs)
                 else:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigrad.compile.program import Instruction, Operand, Program
-from minigrad.core.operation import Operation
 from minigrad.core.tensor import Array
 from minigrad.errors import MinigradError
 from minigrad.executor.reference import AtStart, Runner, Way, node_error, place
@@ -122,7 +121,7 @@ def failure(
     return node_error(op, list(inputs), error)
 
 
-def used_outputs(program: Program) -> dict[Operation, tuple[bool, ...]]:
+def used_outputs(program: Program) -> dict[Instruction, tuple[bool, ...]]:
     """For each branch and loop of a program, which of its outputs are of use."""
     holders = [
         i for i in program.instructions if i.primitive is not None and i.primitive.has_bodies
@@ -131,11 +130,7 @@ def used_outputs(program: Program) -> dict[Operation, tuple[bool, ...]]:
         return {}
     used = {x.root for i in program.instructions for x in i.inputs if x is not None}
     used.update([x.root for x in program.results])
-    return {
-        i.operation: tuple([x in used for x in i.outputs])
-        for i in holders
-        if i.operation is not None
-    }
+    return {i: tuple([x in used for x in i.outputs]) for i in holders}
 
 
 def fitting(array: Any, operand: Operand) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.compile.bodies import CaseForm, LoopForm, case_form, loop_form
 from minigrad.compile.builder import Builder, NotPlanned, spec_of
 from minigrad.compile.program import Instruction, Operand, Program, Sizes
-from minigrad.compile.rewrite import rewrite
+from minigrad.compile.simplifying import simplify
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.core.state import cells_of, written_cells
 from minigrad.core.tensor import Array
@@ -132,7 +132,7 @@ class _Lowering:
         self.program.instructions.append(step)
         if isinstance(form, LoopForm) and form.runs is not None:
             # How often a loop runs is known; the loops of its gradient run as often.
-            place = len(form.layout.carries) + len(form.results)
+            place = form.carries + len(form.results)
             outs[place] = self.builder.constant(form.runs, outs[place].dtype)
         return tuple(outs)
 
@@ -150,7 +150,7 @@ class _Lowering:
         return None
 
     def _lower_body(self, plan: Plan, feeds: Sequence[tuple[Sizes, np.dtype[Any]]]) -> Program:
-        return rewrite(lower(plan, feeds, self.given))
+        return simplify(lower(plan, feeds, self.given))
 
     def _read(self, variable: Any, *, staged: bool) -> Operand:
         key = variable.cell.key

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.compile.arena import ALIGNMENT, Arena, Lifetime, plan_arena
+from minigrad.compile.bodies import LoopForm
 from minigrad.compile.finishing import Finished
 from minigrad.compile.fuse import Piece
 from minigrad.compile.kernels import (
@@ -24,12 +25,14 @@ from minigrad.compile.kernels import (
     seen,
     used_outputs,
 )
+from minigrad.compile.loop_runs import run_loop
 from minigrad.compile.native import blas, engine, host
 from minigrad.compile.native.kernel import Arg, PieceCode
 from minigrad.compile.native.linker import Code
 from minigrad.compile.native.pieces import emit_pieces
 from minigrad.compile.native.stretch import FAILED, UNFIT, Call, Place, emit_stretch, frame_of
 from minigrad.compile.native.writer import Module
+from minigrad.compile.numpy_backend import Bodies
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, own_results
 from minigrad.compile.recycling import LEAST_BYTES, GroupRecycler, Recycler
 from minigrad.core.floating import kernel_errstate
@@ -87,6 +90,7 @@ class NativeCode:
         work = sum([phase.work for c in self.codes if c is not None for phase in c.kernel.phases])
         self._load(quick=not apart and work < LONG_WORK)
         self._wanted = used_outputs(program)
+        self._run_body = Bodies()
         self._free: list[_Memory] = []
         places = self._objects.places
         #: Where the results stand among the arrays of a run.
@@ -314,10 +318,12 @@ class NativeCode:
     ) -> None:
         """Compute one instruction with its NumPy kernel."""
         inputs = [None if x is None else self._array(x, arrays, memory) for x in step.inputs]
-        used = self._wanted.get(step.operation, ())  # type: ignore[arg-type]
+        used = self._wanted.get(step, ())
         try:
             with kernel_errstate():
-                if is_plain(step):
+                if isinstance(step.form, LoopForm):
+                    made: Any = run_loop(step.form, inputs, self._run_body)
+                elif is_plain(step):
                     made = pure_kernel(step, way)(*inputs)
                 else:
                     made = call(self.program, step, inputs, used, transaction, way)

@@ -128,15 +128,14 @@ class _LoopWriter:
         self.form = form
         self.body = body
         self.cond = cond
-        layout = form.layout
-        self.given = layout.split(inputs)
-        made = layout.outputs(outputs)
+        self.given = form.split(inputs)
+        made = form.outputs(outputs)
         constants = [x for block in (body, cond) if block for x in _constants(block)]
         self.reads = _distinct([*inputs, *constants])
         self.carries = made.carries
-        self.results = [g[0] for g, seen in zip(made.results, form.results, strict=True) if seen]
+        self.results = [x for x, seen in zip(made.results, form.results, strict=True) if seen]
         self.histories = [
-            g[0] if seen else None for g, seen in zip(made.histories, form.histories, strict=True)
+            x if seen else None for x, seen in zip(made.histories, form.histories, strict=True)
         ]
         histories = [x for x in self.histories if x is not None]
         self.count = made.count
@@ -243,7 +242,7 @@ class _LoopWriter:
     def _position(self, run: Value, last: Value | None) -> Value:
         """Where a run's slices and results lie."""
         w = self.w
-        if not self.form.layout.reverse or last is None:
+        if not self.form.reverse or last is None:
             return run
         return w.sub(w.sub(last, w.index(1)), run)
 
@@ -261,8 +260,7 @@ class _LoopWriter:
         odd = w.make(BOOL, f"trunc i64 {index.text} to i1")
         for k, pointer in enumerate(carried):
             self._put(self.table, k, pointer)
-        for k, group in enumerate(given.slices):
-            (x,) = group
+        for k, x in enumerate(given.slices):
             at = w.mul(position, w.index(x.nbytes // x.shape[0]))
             self._put(self.table, len(carried) + k, w.at(self.pointers[x], at, I8))
         outputs = len(self.form.body.feeds)

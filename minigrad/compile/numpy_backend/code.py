@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from minigrad.compile.kernels import Repeat, failure, fitting, is_plain, used_ou
 from minigrad.compile.numpy_backend.emitting import Emitter
 from minigrad.compile.numpy_backend.rules import for_numpy
 from minigrad.compile.program import Operand, Program, own_results
+from minigrad.compile.recycling import LEAST_BYTES, Recycler
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import GENERIC, Way
@@ -34,15 +36,15 @@ class NumpyCode:
     def __init__(self, program: Program) -> None:
         self.program = for_numpy(program)
         own_results(program, views=True)
-        emitter = Emitter(program, used_outputs(program))
+        emitter = Emitter(program, used_outputs(program), Bodies())
         self.steps = emitter.steps
         self._places = emitter.places
         self.arena = emitter.places.plan()
         self._operands = [*program.feeds, *program.cells.values()]
         #: Where feeds and variables go, and whether they are copied there.
         self._given = [(emitter.slot(x), x, emitter.is_staged(x)) for x in self._operands]
-        #: The results that are made in memory of their own, and where.
-        self._fresh = [(emitter.slot(x), x.shape, x.dtype) for x in emitter.fresh]
+        #: The results that are made in memory of their own, where, and what gives it.
+        self._fresh = [(emitter.slot(x), _giver(x)) for x in emitter.fresh]
         results = [*program.fetches, *program.writes.values()]
         #: Where results are, and whether they are to be copied from there.
         self._results = [self._result(emitter, x) for x in results]
@@ -130,8 +132,8 @@ class NumpyCode:
                     np.copyto(arrays[at], value)
                 else:
                     raise Repeat(f"{operand!r} was to come, and an array of shape {value.shape}")
-            for at, shape, dtype in self._fresh:
-                arrays[at] = np.empty(shape, dtype)
+            for at, give in self._fresh:
+                arrays[at] = give()
             arrays[TRANSACTION], arrays[WAY] = transaction, way
             for function, args in steps:
                 function(*args)
@@ -161,6 +163,27 @@ class NumpyCode:
             return Repeat(f"{error}")
         inputs = [None if at is None else arrays[at] for at in step.inputs]
         return failure(step.instruction, inputs, error)
+
+
+def _giver(x: Operand) -> Callable[[], Array]:
+    """Gives arrays for a result."""
+    if x.nbytes < LEAST_BYTES or x.dtype.kind == "O":
+        return functools.partial(np.empty, x.shape, x.dtype)
+    return Recycler(x.shape, x.dtype).take
+
+
+class Bodies:
+    """Computes the bodies of loops, each by code that is made when it is first run."""
+
+    def __init__(self) -> None:
+        self._codes: dict[Program, NumpyCode] = {}
+
+    def __call__(self, body: Program, inputs: Sequence[Array]) -> list[Array]:
+        """The fetches of a body: arrays that nobody else has."""
+        code = self._codes.get(body)
+        if code is None:
+            code = self._codes.setdefault(body, NumpyCode(body))
+        return code.run(inputs, {}, None, GENERIC)[0]
 
 
 class _Frame:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compile.bodies import LoopForm
 from minigrad.compile.fuse import Group, fuse
 from minigrad.compile.kernels import is_plain, pure_kernel
+from minigrad.compile.loop_runs import RunBody, run_loop
 from minigrad.compile.numpy_backend.blocks import LARGE_BYTES, BlockCode, cut
 from minigrad.compile.numpy_backend.own_kernels import OWN
 from minigrad.compile.numpy_backend.places import SMALL_BYTES, Places
@@ -33,7 +35,7 @@ from minigrad.compile.numpy_backend.steps import (
 )
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by
 from minigrad.compile.rewrite.matrices import is_plain_matrix
-from minigrad.core.operation import Operation
+from minigrad.core.tensor import Array
 from minigrad.executor.reference import Way
 
 #: Pure kernels are run as sessions run them on NumPy.
@@ -49,8 +51,14 @@ class Emitter:
         fresh: results that are made in memory of their own in every run.
     """
 
-    def __init__(self, program: Program, wanted: Mapping[Operation, tuple[bool, ...]]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        wanted: Mapping[Instruction, tuple[bool, ...]],
+        run_body: RunBody,
+    ) -> None:
         self.program = program
+        self._run_body = run_body
         self.places = Places()
         self.steps: list[Step] = []
         self._wanted = wanted
@@ -257,7 +265,7 @@ class Emitter:
 
     def _kernel(self, step: Instruction, inputs: Sequence[Ref | None]) -> None:
         """A step that calls a kernel, which makes new arrays."""
-        used = self._wanted.get(step.operation, ())  # type: ignore[arg-type]
+        used = self._wanted.get(step, ())
         outputs: list[tuple[int, Operand] | None] = []
         for i, x in enumerate(step.outputs):
             if used and not used[i]:
@@ -276,6 +284,9 @@ class Emitter:
         kernel: Callable[..., Any]
         if plain:
             kernel = pure_kernel(step, _FAST)
+        elif isinstance(step.form, LoopForm):
+            plain = True
+            kernel = functools.partial(_run_loop, step.form, self._run_body)
         else:
             kernel = functools.partial(effect, self.program, step, used)
         fixed = [o is not None and self.places.is_fixed(o[0]) for o in outputs]
@@ -290,6 +301,10 @@ class Emitter:
             self._target(x)
         code.place(self._ref)
         self._add(Step(code.for_frame, of_frame=True))
+
+
+def _run_loop(form: LoopForm, run: RunBody, *inputs: Array | None) -> list[Any]:
+    return run_loop(form, inputs, run)
 
 
 def unit_reads(unit: Instruction | BlockCode) -> list[Operand]:

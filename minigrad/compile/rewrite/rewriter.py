@@ -12,6 +12,7 @@ from minigrad.compile import views
 from minigrad.compile.builder import FOLDED_ELEMENTS, Builder, NotPlanned
 from minigrad.compile.kernels import pure_kernel
 from minigrad.compile.program import STRIDED, Instruction, Kind, Operand, Program, Sizes
+from minigrad.compile.rewrite.keys import key_of, key_of_step
 from minigrad.compile.rewrite.rule import Rule
 from minigrad.compile.rewrite.seeing import seen_in
 from minigrad.core.primitive import Primitive
@@ -164,7 +165,7 @@ class Rewriter(Builder):
             for r in self._general:
                 if self._applied(r, step):
                     return
-        key = (step.kind, step.name, _key_of_inputs(step.inputs), _key_of_attrs(step.attrs))
+        key = key_of_step(step, [key_of(x) for x in step.inputs])
         before = self._seen.setdefault(key, step)
         if before is step:
             self.program.instructions.append(step)
@@ -241,37 +242,3 @@ def _value(step: Instruction, given: Sequence[Array | None]) -> Array | None:
             return np.asarray(pure_kernel(step, Way())(*given), step.outputs[0].dtype)
         except Exception:  # noqa: BLE001 - a kernel may raise anything; it will again in the run
             return None
-
-
-def _key_of_inputs(inputs: Sequence[Operand | None]) -> Any:
-    return tuple([_key_of(x) for x in inputs])
-
-
-def _key_of(x: Operand | None) -> Any:
-    """What two operands share if they have the same elements."""
-    if x is None:
-        return None
-    constant = x.constant
-    if constant is not None:
-        # Larger ones are all different; see `Rewriter.now`.
-        return (x.dtype, x.shape, constant.tobytes()) if constant.size <= 1 else x
-    view = x.view
-    return x if view is None else (view, x.shape)
-
-
-def _key_of_attrs(attrs: dict[str, Any]) -> Any:
-    if not attrs:
-        return ()
-    return tuple([(name, _key_of_value(value)) for name, value in attrs.items()])
-
-
-def _key_of_value(value: Any) -> Any:
-    """A key that tells 1 from 1.0 and 0.0 from -0.0; anything unusual by its identity."""
-    kind = type(value)
-    if kind in (int, str, bool) or value is None:
-        return (kind, value)
-    if kind is float:
-        return (kind, value.hex())
-    if kind is tuple:
-        return tuple([_key_of_value(v) for v in value])
-    return (kind, id(value))
