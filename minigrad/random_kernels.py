@@ -52,7 +52,7 @@ __all__ = [
     "uniform",
 ]
 
-_RESERVED_PER_OUTPUT = 256
+RESERVED_PER_OUTPUT = 256
 _TRUNCATE_AT = 2.0
 
 
@@ -68,7 +68,7 @@ def blocks_reserved(n: int) -> int:
     >>> blocks_reserved(10)
     2560
     """
-    return _RESERVED_PER_OUTPUT * as_count("blocks_reserved", n)
+    return RESERVED_PER_OUTPUT * as_count("blocks_reserved", n)
 
 
 def permutation_blocks_reserved(n: int) -> int:
@@ -95,7 +95,7 @@ def categorical_blocks_reserved(batch: int, num_samples: int) -> int:
     """
     batch = as_count("categorical_blocks_reserved", batch)
     samples = as_count("categorical_blocks_reserved", num_samples)
-    return _RESERVED_PER_OUTPUT * batch * 2 * (-(-samples // 4) * 4)
+    return RESERVED_PER_OUTPUT * batch * 2 * (-(-samples // 4) * 4)
 
 
 def uniform(key: Key, counter: int, n: int, dtype: DTypeLike = np.float32) -> Array:
@@ -216,7 +216,7 @@ def truncated_normal(key: Key, counter: int, n: int, dtype: DTypeLike = np.float
     source = np.dtype(np.float64 if kind == np.float64 else np.float32)
     convert = NORMALS[source]
     size = 2 if kind == np.float64 else WORDS_PER_BLOCK
-    stride = np.uint64(size * _RESERVED_PER_OUTPUT // WORDS_PER_BLOCK)
+    stride = np.uint64(size * RESERVED_PER_OUTPUT // WORDS_PER_BLOCK)
     groups = -(-n // size)
     out = np.empty((groups, size), dtype=kind)
     for first in range(0, groups, CHUNK_BLOCKS):

@@ -100,7 +100,10 @@ def test_runs_of_a_graph_draw_what_an_eager_generator_draws(draw: Callable[..., 
     ):
         for one, other in zip(eager, lazy, strict=True):
             assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one, other)
+            if draw is DRAWS["normal64"]:  # A compiled plan's logarithm and sine are its own.
+                np.testing.assert_allclose(one, other, rtol=4 * np.finfo(np.float64).eps)
+            else:
+                np.testing.assert_array_equal(one, other)
     assert not np.array_equal(eager[0], eager[1])
 
 

@@ -15,7 +15,10 @@ from minigrad.compile.program import Instruction, Operand, Program, contiguous, 
 
 #: The kernels that let others finish their results.
 _FINISHED = frozenset(
-    ["product", "convolution", "convolution_transpose", "max_pool_gradient"],
+    [
+        *["product", "convolution", "convolution_transpose", "max_pool_gradient"],
+        *["random_uniform", "random_normal", "truncated_normal"],
+    ],
 )
 #: Longer loops are better off on their own.
 _MOST_STEPS = 24

@@ -115,6 +115,20 @@ def _float_spec(counter: Spec, shape: Spec, *, key: Key, dtype: DType) -> Spec:
     return Spec(_static(shape), dtype)
 
 
+def _native(b: Any, name: str, what: Any, counter: Any, shape: Any, key: Key, dtype: DType) -> Any:
+    """In a plan a native kernel's result, or NotImplemented; uniform to the last bit the same."""
+    if dtype is float16 or shape.constant is None:
+        return NotImplemented
+    if counter.dtype.kind == "i" and (counter.constant is None or counter.constant < 0):
+        return NotImplemented  # It would borrow from the key.
+    sizes = _sizes(shape.constant)
+    if 0 in sizes:
+        return b.full(sizes, 0, dtype.dtype)
+    start = b.cast(counter, np.dtype(np.uint64))
+    attrs = {"key": key, "dtype": dtype}
+    return b.special(name, [start, shape], [(sizes, dtype.dtype)], attrs, what)
+
+
 @primitive(
     "RandomStandardNormal",
     promote=(),
@@ -150,6 +164,11 @@ def _(xp: Any, counter: Array, shape: Array, *, key: Key, dtype: DType) -> Array
 philox_normal.shape(_float_spec)
 
 
+@philox_normal.lowering
+def _(b: Any, counter: Any, shape: Any, *, key: Key, dtype: DType) -> Any:
+    return _native(b, "random_normal", philox_normal, counter, shape, key, dtype)
+
+
 @primitive(
     "TruncatedNormal",
     promote=(),
@@ -182,6 +201,11 @@ def _(xp: Any, counter: Array, shape: Array, *, key: Key, dtype: DType) -> Array
 philox_truncated_normal.shape(_float_spec)
 
 
+@philox_truncated_normal.lowering
+def _(b: Any, counter: Any, shape: Any, *, key: Key, dtype: DType) -> Any:
+    return _native(b, "truncated_normal", philox_truncated_normal, counter, shape, key, dtype)
+
+
 @primitive(
     "RandomUniform",
     promote=(),
@@ -211,6 +235,11 @@ def _(xp: Any, counter: Array, shape: Array, *, key: Key, dtype: DType) -> Array
 
 
 philox_uniform.shape(_float_spec)
+
+
+@philox_uniform.lowering
+def _(b: Any, counter: Any, shape: Any, *, key: Key, dtype: DType) -> Any:
+    return _native(b, "random_uniform", philox_uniform, counter, shape, key, dtype)
 
 
 @primitive(

@@ -27,6 +27,12 @@ class Finisher:
         self._place = {x: first + i for i, x in enumerate(places)}
 
     @property
+    def in_order(self) -> bool:
+        """Whether all that is read is one number, or lies as the results do: rows do not matter."""
+        columns = self._piece.group.domain[-1]
+        return all(walk in ((0, 0), (columns, 1)) for walk in self._piece.walks.values())
+
+    @property
     def args(self) -> list[Arg]:
         """What the epilogue's args point to."""
         return [Arg(x) for x in (*self._reads, *self._piece.writes)]

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from minigrad.compile.native import window_kernels
+from minigrad.compile.native.draws import emit_normal, emit_truncated_normal, emit_uniform
+from minigrad.compile.native.epilogues import Finisher
 from minigrad.compile.native.gathering import emit_gather, emit_scatter_add
-from minigrad.compile.native.kernel import Epilogue, Kernel
+from minigrad.compile.native.kernel import Kernel
 from minigrad.compile.native.placing import emit_place
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction
@@ -28,11 +30,17 @@ SPECIALS: dict[str, Emitter] = {
     "place": emit_place,
     "gather": emit_gather,
     "scatter_add": emit_scatter_add,
+    "random_uniform": emit_uniform,
+    "random_normal": emit_normal,
+    "truncated_normal": emit_truncated_normal,
 }
 
 #: Those that let an epilogue finish their results, which comes as a third argument.
-FINISHED: dict[str, Callable[[Module, Instruction, Epilogue], Kernel | None]] = {
+FINISHED: dict[str, Callable[[Module, Instruction, Finisher], Kernel | None]] = {
     "convolution": window_kernels.convolution,
     "convolution_transpose": window_kernels.convolution_transpose,
     "max_pool_gradient": window_kernels.max_pool_gradient,
+    "random_uniform": emit_uniform,
+    "random_normal": emit_normal,
+    "truncated_normal": emit_truncated_normal,
 }

@@ -123,6 +123,11 @@ def log(w: Writer, x: Value) -> Value:
     return completed(w, x, _natural(w, *split(w, x)))
 
 
+def log_of_normal(w: Writer, x: Value) -> Value:
+    """The natural logarithm of a positive number, finite and not subnormal."""
+    return _natural(w, *split(w, x, normal=True))
+
+
 def log2(w: Writer, x: Value) -> Value:
     """The logarithm to base 2; exact for powers of 2."""
     e, f = split(w, x)

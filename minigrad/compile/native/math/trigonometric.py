@@ -125,6 +125,14 @@ def cos(w: Writer, x: Value) -> Value:
     return repaired(w, "cos", x, made, _far(w, x))
 
 
+def sin_and_cos(w: Writer, x: Value) -> tuple[Value, Value]:
+    """Both, of a number that is not large: up to 2²⁰, in double precision 2³⁰."""
+    r = _reduce(w, x)
+    sin = _with_sign(w, w.select(r.odd, r.cos, r.sin), r.n, 1)
+    following = w.add(r.n, w.const(1, r.n.type))
+    return sin, _with_sign(w, w.select(r.odd, r.sin, r.cos), following, 1)
+
+
 def tan(w: Writer, x: Value) -> Value:
     """The tangent."""
     r = _reduce(w, x)
