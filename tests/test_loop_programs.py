@@ -176,6 +176,34 @@ def test_much_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     built.check()
 
 
+def test_what_is_the_same_in_every_run_is_computed_once() -> None:
+    def build(x: Any, w: Any, start: Any) -> list[Any]:
+        def step(h: Any, a: Any) -> Any:
+            decay = mg.exp(-mg.abs(w))
+            return mg.tanh(h @ (decay @ decay) + a + mg.ones((3, 4)) * mg.sum(w)), None
+
+        h, _ = mg.scan(step, start, x)
+        return [h, *mg.gradients(mg.sum(h), [x, w, start])]
+
+    built = Built(build, values(5, 3, 4), values(4, 4, seed=1), values(3, 4, seed=2))
+    program = built.program()
+    first = loops_of(program)[0]
+    assert names(first).count("product") == 1
+    assert not {"Exp", "Abs", "sum"} & set(names(first))
+    assert program.notes["computed before a loop"] > 0
+    built.check()
+
+
+def test_what_a_single_run_computes_stays_where_it_is() -> None:
+    def build(x: Any, w: Any) -> list[Any]:
+        h, _ = mg.scan(lambda h, a: (h + a @ mg.exp(w), None), mg.zeros((3, 4), dtype="float64"), x)
+        return [h]
+
+    built = Built(build, values(1, 3, 4), values(4, 4, seed=1))
+    assert built.program().notes["computed before a loop"] == 0
+    built.check()
+
+
 def test_second_derivatives() -> None:
     def build(x: Any, w: Any, u: Any, start: Any) -> list[Any]:
         _, *slopes = recurrent(x, w, u, start)

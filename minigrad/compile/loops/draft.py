@@ -85,6 +85,12 @@ class Draft:
         self.arguments.slices.append(x)
         self.changed = True
 
+    def capture(self, outer: Operand, x: Operand) -> None:
+        """Let the body be given `outer`, as `x`, in every run."""
+        self.given.captured.append(outer)
+        self.arguments.captured.append(x)
+        self.changed = True
+
     def drop_carry(self, carry: int) -> None:
         """Carry a value no more."""
         for of_carries in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from minigrad.compile.bodies import LoopForm
 from minigrad.compile.builder import Builder
 from minigrad.compile.loops.draft import Draft
+from minigrad.compile.loops.invariants import compute_before
 from minigrad.compile.loops.keeping import keep
 from minigrad.compile.loops.sums import multiply_after
 from minigrad.compile.program import Instruction, Program
@@ -17,14 +18,16 @@ def improve(program: Program) -> bool:
         program: the program; it is changed. `notes` counts what has been done.
     """
     drafts: dict[Instruction, Draft] = {}
-    kept = taken_out = 0
+    before = kept = taken_out = 0
     steps, program.instructions = program.instructions, []
     builder = Builder(program)
     for step in steps:
+        draft = Draft(step, step.form) if isinstance(step.form, LoopForm) else None
+        builder.operation = step.operation
+        if draft is not None:
+            before += compute_before(draft, builder)
         program.instructions.append(step)
-        if isinstance(step.form, LoopForm):
-            draft = Draft(step, step.form)
-            builder.operation = step.operation
+        if draft is not None:
             taken_out += multiply_after(draft, builder)
             kept += sum([keep(first, draft) for first in drafts.values()])
             drafts[step] = draft
@@ -34,7 +37,9 @@ def improve(program: Program) -> bool:
         program.notes["kept for the loop of a gradient"] += kept
     if taken_out:
         program.notes["sum of products after a loop"] += taken_out
-    return bool(kept or taken_out)
+    if before:
+        program.notes["computed before a loop"] += before
+    return bool(before or kept or taken_out)
 
 
 def _finish(program: Program, drafts: dict[Instruction, Draft]) -> None:
