@@ -53,12 +53,13 @@ class Draft:
 
     def collect(self, x: Operand) -> Operand:
         """All that an operand of the body is in the runs, one after the other by position."""
-        for own, stack in zip(self.collected, self.made.results, strict=True):
+        stacks: list[Operand] = self.made.results
+        for own, stack in zip(self.collected, stacks, strict=True):
             if own is x:
                 return stack
         stack = Operand((self.runs, *x.shape), x.dtype, label=x.label)
         self.collected.append(x)
-        self.made.results.append(stack)
+        stacks.append(stack)
         self.changed = True
         return stack
 
