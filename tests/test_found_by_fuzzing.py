@@ -46,6 +46,14 @@ def test_an_operand_and_another_view_of_it_in_one_loop() -> None:
     agree(lambda x: [x, mg.flip(x)], floats(5))
 
 
+def test_an_operand_and_another_view_of_it_where_a_product_is_finished() -> None:
+    def build(x: Any, weight: Any, bias: Any) -> Any:
+        row = mg.reshape(bias, (1, -1))
+        return [mg.tanh(x @ weight + bias), mg.matrix_transpose(row) @ row]
+
+    agree(build, floats(2, 9), floats(9, 2), np.array([0.5, 3.0], "float32"))
+
+
 def test_kernels_that_want_elements_in_order_get_a_copy_of_a_view() -> None:
     def build(x: Any) -> Any:
         return mg.gradients(mg.vecdot(x[[0, -1, 0]], x), [x])[0]

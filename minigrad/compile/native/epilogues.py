@@ -44,6 +44,7 @@ class Finisher:
         piece = self._piece
         lanes = value.lanes
         values: dict[Operand, Value] = {piece.kernel.output: value}
+        loaded: dict[Operand, Value] = {}
         scalars = Scalars(w)
 
         def get(x: Operand | None) -> Value | None:
@@ -52,10 +53,12 @@ class Finisher:
             if x.uniform is not None:
                 return w.const(x.uniform, type_of(x.dtype).of(lanes))
             found = values.get(x.root)
+            if found is not None:
+                return found
+            # What is loaded of an operand is not what is loaded of a view of it.
+            found = loaded.get(x)
             if found is None:
-                found = values.get(x)
-            if found is None:
-                found = values[x] = self._load(w, x, row, column, lanes, mask)
+                found = loaded[x] = self._load(w, x, row, column, lanes, mask)
             return found
 
         for step in piece.group.steps:
