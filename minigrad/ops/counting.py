@@ -18,13 +18,21 @@ from minigrad.ops.reducing import (
     TEXT,
     UNORDERED,
     Axis,
+    around,
     array_dtype,
     require_axes,
     require_elements,
     require_numbers,
     require_ordered,
 )
-from minigrad.shapes import Spec, axis_argument, axis_argument_int, normalize_axes, reduced
+from minigrad.shapes import (
+    Spec,
+    axis_argument,
+    axis_argument_int,
+    normalize_axes,
+    normalize_axis,
+    reduced,
+)
 
 __all__ = ["all", "any", "argmax", "argmin", "count_nonzero"]
 
@@ -225,6 +233,19 @@ def _position_spec(x: Spec, *, axis: int | None, keepdims: bool) -> Spec:
     return Spec(reduced(x.shape, axis, keepdims), int64)
 
 
+def _native_position(b: Any, name: str, what: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
+    """In a plan a native kernel's result."""
+    shape = reduced(x.shape, axis, keepdims)
+    if not x.size:
+        return b.full(shape, 0, int64.dtype)
+    at = None if axis is None else normalize_axis(axis, x.rank)
+    outer, count, inner = (1, x.size, 1) if at is None else around(x.shape, at)
+    given = [b.reshape(x, (outer, count, inner))]
+    attrs = {"axis": 1, "keepdims": False}
+    (made,) = b.special(name, given, [((outer, inner), int64.dtype)], attrs, what)
+    return b.reshape(made, shape)
+
+
 @primitive(
     "ArgMax",
     not_differentiable="an index is an integer",
@@ -261,6 +282,11 @@ def _(xp: Any, x: Array, *, axis: int | None, keepdims: bool) -> Array:
 argmax.shape(_position_spec)
 
 
+@argmax.lowering
+def _(b: Any, x: Any, *, axis: int | None, keepdims: bool) -> Any:
+    return _native_position(b, "argmax", argmax, x, axis, keepdims)
+
+
 @primitive(
     "ArgMin",
     not_differentiable="an index is an integer",
@@ -295,3 +321,8 @@ def _(xp: Any, x: Array, *, axis: int | None, keepdims: bool) -> Array:
 
 
 argmin.shape(_position_spec)
+
+
+@argmin.lowering
+def _(b: Any, x: Any, *, axis: int | None, keepdims: bool) -> Any:
+    return _native_position(b, "argmin", argmin, x, axis, keepdims)

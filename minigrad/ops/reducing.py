@@ -116,6 +116,11 @@ def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod(shape[i] for i in normalize_axes(axis, len(shape)))
 
 
+def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """How many elements there are before an axis (not negative), along it and after it."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
 def spread(c: Ctx, y: Tensor) -> Tensor:
     """Broadcast a reduction's result, or the gradient for it, back over the reduced axes."""
     axis: Any = None if c.attrs.keepdims else c.attrs.axis

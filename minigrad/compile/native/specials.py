@@ -11,6 +11,7 @@ from minigrad.compile.native.epilogues import Finisher
 from minigrad.compile.native.gathering import emit_gather, emit_scatter_add
 from minigrad.compile.native.kernel import Kernel
 from minigrad.compile.native.placing import emit_place
+from minigrad.compile.native.positions import emit_argmax, emit_argmin
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction
 
@@ -30,6 +31,8 @@ SPECIALS: dict[str, Emitter] = {
     "place": emit_place,
     "gather": emit_gather,
     "scatter_add": emit_scatter_add,
+    "argmax": emit_argmax,
+    "argmin": emit_argmin,
     "random_uniform": emit_uniform,
     "random_normal": emit_normal,
     "truncated_normal": emit_truncated_normal,
