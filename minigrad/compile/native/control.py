@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.compile.arena import ALIGNMENT, Lifetime, plan_arena
 from minigrad.compile.bodies import CaseForm, LoopForm
+from minigrad.compile.loops.rows import by_rows
 from minigrad.compile.native.kernel import (
     Arg,
     Kernel,
@@ -21,13 +22,17 @@ from minigrad.compile.native.kernel import (
     kernel_function,
     operand,
 )
-from minigrad.compile.native.stretch import STOPPED, Call, Place, emit_part
+from minigrad.compile.native.stretch import PARALLEL_WORK, STOPPED, Call, Place, emit_part
 from minigrad.compile.native.types import BOOL, I8, I32, I64, PTR, Type, type_of
 from minigrad.compile.native.writer import Module, Value, Writer
 from minigrad.compile.program import Instruction, Operand, Program
 
 #: Of a loop whose number of runs is not known beforehand, the nanoseconds it is taken to need.
 _UNKNOWN_WORK = 1e9
+#: Of runs that take longer, in nanoseconds, every one is shared by the threads, not the rows of all.
+_LONG_RUN = 1e6
+#: Loops that take longer look for signals, which they cannot where threads go through all runs.
+_LONGEST_WORK = 2e8
 #: How many short runs of a body there are between two looks for signals.
 _RUNS_A_POLL = 64
 
@@ -51,8 +56,10 @@ class _Block(NamedTuple):
     work: float
 
 
-def _emit_block(module: Module, program: Program, emit_pieces: EmitPieces) -> _Block | None:
-    """Write the code of a body; None if something in it has no native form."""
+def _emit_block(
+    module: Module, program: Program, emit_pieces: EmitPieces, *, alone: bool = False
+) -> _Block | None:
+    """Write the code of a body, for one thread or all; None if a part of it has no native form."""
     _, made = emit_pieces(module, program)
     codes = [code for code in made if code is not None]
     if len(codes) < len(made):
@@ -90,7 +97,10 @@ def _emit_block(module: Module, program: Program, emit_pieces: EmitPieces) -> _B
         )
         for i, code in enumerate(codes)
     ]
-    name = module.shared(("block", id(program)), lambda name: emit_part(module, name, calls, False))
+    name = module.shared(
+        ("block", id(program)),
+        lambda name: emit_part(module, name, calls, polling=False, alone=alone),
+    )
     work = sum([phase.work for code in codes for phase in code.kernel.phases])
     return _Block(name, table, arena.size, work + 5.0 * len(calls))
 
@@ -105,6 +115,14 @@ def emit_loop(
     inputs = _whole(step)
     if inputs is None:
         return None
+    rows = by_rows(form)
+    if rows is not None:
+        block = _emit_block(module, rows.body, emit_pieces, alone=True)
+        if block is not None and form.runs is not None:
+            work = block.work * form.runs * rows.blocks
+            if block.work < _LONG_RUN and PARALLEL_WORK < work < _LONGEST_WORK:
+                writer = _LoopWriter(module, inputs, step.outputs, form, block, None, rows.blocks)
+                return writer.run()
     body = _emit_block(module, form.body, emit_pieces)
     cond = None if form.cond is None else _emit_block(module, form.cond, emit_pieces)
     if body is None or (form.cond is not None and cond is None):
@@ -123,8 +141,11 @@ class _LoopWriter:
         form: LoopForm,
         body: _Block,
         cond: _Block | None,
+        blocks: int = 1,
     ) -> None:
         self.module = module
+        #: The rows are cut into so many parts, each of which goes through all runs by itself.
+        self.blocks = blocks
         self.form = form
         self.body = body
         self.cond = cond
@@ -145,7 +166,7 @@ class _LoopWriter:
         self.buffers: list[tuple[int, int]] = []
         at = 0
         for x in self.given.carries:
-            size = -(-x.nbytes // ALIGNMENT) * ALIGNMENT
+            size = -(-x.nbytes // blocks // ALIGNMENT) * ALIGNMENT
             self.buffers.append((at, at + size))
             at += 2 * size
         self.answer = at
@@ -157,21 +178,46 @@ class _LoopWriter:
         w = self.w = kernel_function(self.module)
         self.pointers = {x: operand(w, i) for x, i in self.args.items()}
         n = len(self.args)
-        self.base, self.flag, self.state = operand(w, n), operand(w, n + 1), operand(w, n + 2)
+        self.base, self.flag = operand(w, n), operand(w, n + 1)
         self.table = w.reserve(max(len(self.body.table), 1), PTR)
         self.asked = w.reserve(max(len(self.cond.table) if self.cond else 0, 1), PTR)
-        self.place = w.at(self.base, self.memory, I8)
-        self._fixed_pointers()
-        runs = self._loop()
-        w.store(runs, self.pointers[self.count])
+        if self.blocks == 1:
+            self.state = operand(w, n + 2)
+            self._fixed_pointers()
+            w.store(self._loop(), self.pointers[self.count])
+        else:
+            self._blocks()
         count = self.form.runs
-        work = self.body.work * count if count is not None else _UNKNOWN_WORK
-        kernel = Kernel((Phase(w.finish_once(), 1, work),), self.scratch, stops=True)
+        work = self.body.work * count * self.blocks if count is not None else _UNKNOWN_WORK
+        phase = Phase(w.finish_once(), self.blocks, work)
+        scratch = self.scratch * self.blocks
+        kernel = Kernel((phase,), scratch, stops=self.blocks == 1)
         return PieceCode(kernel, _args(self.reads), [Arg(x) for x in self.writes])
+
+    def _blocks(self) -> None:
+        """Write a loop over blocks of rows, each of which goes through all runs."""
+        w = self.w
+        self.state = w.const(0, PTR)
+        base = self.base
+        with w.loop(w.parameters[1], w.parameters[2]) as unit:
+            self.unit = unit.index
+            self.base = w.at(base, w.mul(unit.index, w.index(self.scratch)), I8)
+            self._fixed_pointers()
+            self._loop()
+            with w.when(w.compare("==", unit.index, w.index(0))):
+                w.store(w.index(self.form.runs or 0), self.pointers[self.count])
+
+    def _rows(self, x: Operand, size: int) -> Value:
+        """Where the rows of the current block begin, in an operand with `size` bytes of all."""
+        pointer = self.pointers[x]
+        if self.blocks == 1:
+            return pointer
+        return self.w.at(pointer, self.w.mul(self.unit, self.w.index(size // self.blocks)), I8)
 
     def _fixed_pointers(self) -> None:
         """Fill in what the tables hold that is the same in every run."""
         w, given = self.w, self.given
+        self.place = w.at(self.base, self.memory, I8)
         split = len(given.carries) + len(given.slices)
         for k, x in enumerate(given.captured):
             self._put(self.table, split + k, self.pointers[x])
@@ -196,7 +242,7 @@ class _LoopWriter:
         head, start, done = w.label("head"), w.label("start"), w.label("done")
         last = self._limit()
         before = w.block
-        first = [self.pointers[x] for x in given.carries]
+        first = [self._rows(x, x.nbytes) for x in given.carries]
         self._remember_first(first, last)
         before = w.block
         w.put(f"br label %{head}")
@@ -215,7 +261,8 @@ class _LoopWriter:
         w.begin(start)
         following = self._run(index, carried, last)
         w.call(self.body.function, self.table, self.place, self.flag, self.state, result=I32)
-        self._poll(index)
+        if self.blocks == 1:
+            self._poll(index)
         after = w.add(index, w.index(1))
         end = w.block
         w.put(f"br label %{head}")
@@ -226,7 +273,7 @@ class _LoopWriter:
         w.begin(done)
         for x, out, pointer in zip(given.carries, self.carries, carried, strict=True):
             if out.shape == x.shape:  # Others are read by nobody.
-                _copy(w, self.pointers[out], pointer, x.nbytes)
+                _copy(w, self._rows(out, x.nbytes), pointer, x.nbytes // self.blocks)
         return index
 
     def _limit(self) -> Value | None:
@@ -251,7 +298,8 @@ class _LoopWriter:
         for x, history, pointer in zip(self.given.carries, self.histories, first, strict=True):
             if history is not None:
                 at = w.mul(self._position(w.index(0), last), w.index(x.nbytes))
-                _copy(w, w.at(self.pointers[history], at, I8), pointer, x.nbytes)
+                target = w.at(self._rows(history, x.nbytes), at, I8)
+                _copy(w, target, pointer, x.nbytes // self.blocks)
 
     def _run(self, index: Value, carried: list[Value], last: Value | None) -> list[Value]:
         """Fill the table for one run; where the carried values will be after it."""
@@ -261,8 +309,9 @@ class _LoopWriter:
         for k, pointer in enumerate(carried):
             self._put(self.table, k, pointer)
         for k, x in enumerate(given.slices):
-            at = w.mul(position, w.index(x.nbytes // x.shape[0]))
-            self._put(self.table, len(carried) + k, w.at(self.pointers[x], at, I8))
+            size = x.nbytes // x.shape[0]
+            at = w.mul(position, w.index(size))
+            self._put(self.table, len(carried) + k, w.at(self._rows(x, size), at, I8))
         outputs = len(self.form.body.feeds)
         following = []
         for k, (x, history) in enumerate(zip(given.carries, self.histories, strict=True)):
@@ -271,13 +320,14 @@ class _LoopWriter:
             if history is not None and last is not None:
                 after = w.add(index, w.index(1))
                 at = w.mul(self._position(after, last), w.index(x.nbytes))
-                inside = w.at(self.pointers[history], at, I8)
+                inside = w.at(self._rows(history, x.nbytes), at, I8)
                 target = w.select(w.compare("<", after, last), inside, target)
             following.append(target)
             self._put(self.table, outputs + k, target)
         for k, x in enumerate(self.results):
-            at = w.mul(position, w.index(x.nbytes // x.shape[0]))
-            place = w.at(self.pointers[x], at, I8)
+            size = x.nbytes // x.shape[0]
+            at = w.mul(position, w.index(size))
+            place = w.at(self._rows(x, size), at, I8)
             self._put(self.table, outputs + len(carried) + k, place)
         return following
 

@@ -89,7 +89,7 @@ def emit_stretch(
     parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
     names = [f"{name}_{i}" for i in range(len(parts))]
     for part_name, part in zip(names, parts, strict=True):
-        emit_part(module, part_name, part, polling)
+        emit_part(module, part_name, part, polling=polling)
     w = module.function(name, [("objects", PTR), ("frame", PTR)], I64, linkage="")
     listed, frame = w.parameters
     arena = w.load(frame, PTR)
@@ -192,8 +192,18 @@ def _require(w: Writer, condition: Value) -> None:
     w.begin(on)
 
 
-def emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -> None:
-    """Write a function that calls some of the kernels; non-zero when it was told to stop."""
+def emit_part(
+    module: Module, name: str, calls: Sequence[Call], *, polling: bool, alone: bool = False
+) -> None:
+    """Write a function that calls some of the kernels; non-zero when it was told to stop.
+
+    Args:
+        module: where to.
+        name: how to call it.
+        calls: the kernels in order.
+        polling: whether it looks for signals.
+        alone: whether one thread does it all.
+    """
     w = module.function(
         name,
         [("objects", PTR), ("arena", PTR), ("flag", PTR), ("state", PTR)],
@@ -222,7 +232,7 @@ def emit_part(module: Module, name: str, calls: Sequence[Call], polling: bool) -
         for phase in call.kernel.phases:
             if phase.units <= 0:
                 continue
-            if phase.units > 1 and phase.work > PARALLEL_WORK:
+            if not alone and phase.units > 1 and phase.work > PARALLEL_WORK:
                 module.declare("void @mg_parallel(ptr, ptr, i64)")
                 w.put(
                     f"call void @mg_parallel(ptr @{phase.function}, {args.typed}, "
