@@ -11,7 +11,7 @@ from scipy import special
 
 import minigrad as mg
 from minigrad.errors import ArgumentError, DTypeError, ShapeError
-from minigrad.ops.scans import linear_recurrence
+from minigrad.ops.recurrences import linear_recurrence
 
 AXES = [None, 0, -1, (0, 2), (-1, 1), ()]
 REDUCTIONS: dict[str, Callable[..., Any]] = {

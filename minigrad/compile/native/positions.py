@@ -27,7 +27,7 @@ class _Best(NamedTuple):
     """The best element so far, and where it is; or several of both."""
 
     value: Value
-    index: Value
+    place: Value
 
 
 def emit_argmax(module: Module, step: Instruction) -> Kernel | None:
@@ -89,7 +89,7 @@ class _Search:
         if mask is not None:
             wins = w.and_(wins, mask)
         value = w.select(wins, later, best.value)
-        return _Best(value, w.select(wins, index, best.index))
+        return _Best(value, w.select(wins, index, best.place))
 
     def _best_lane(self, w: Writer, best: _Best) -> _Best:
         """The best of all lanes, whose indices are in no order."""
@@ -127,7 +127,7 @@ class _Search:
     def _whole(self, w: Writer, unit: Value) -> None:
         row = w.at(operand(w, 0), times(w, unit, self.count), self.memory)
         best = self._of_row(w, row, w.index(self.count))
-        w.store(w.convert(best.index, I64), w.at(operand(w, 1), unit, I64))
+        w.store(w.convert(best.place, I64), w.at(operand(w, 1), unit, I64))
 
     def _block(self, w: Writer, unit: Value, blocks: int, values: int) -> None:
         """A part of a row: its best goes to the scratch memory."""
@@ -138,7 +138,7 @@ class _Search:
         best = self._of_row(w, at, w.sub(stop, start))
         scratch = operand(w, 2)
         w.store(best.value, w.at(scratch, unit, self.type))
-        index = w.add(start, w.convert(best.index, I64))
+        index = w.add(start, w.convert(best.place, I64))
         w.store(index, w.at(w.at(scratch, values, I8), unit, I64))
 
     def _join(self, w: Writer, unit: Value, blocks: int, values: int) -> None:
@@ -150,7 +150,7 @@ class _Search:
             value = w.load(w.at(found, loop.index, self.type), self.type)
             index = w.load(w.at(places, loop.index, I64), I64)
             loop.next = self._better(w, _Best(*loop.values), value, index)
-        w.store(_Best(*loop.results).index, w.at(operand(w, 1), unit, I64))
+        w.store(_Best(*loop.results).place, w.at(operand(w, 1), unit, I64))
 
     def _of_row(self, w: Writer, row: Value, count: Value) -> _Best:
         """The best of so many elements; at first in every lane it is the first one."""

@@ -12,6 +12,7 @@ from minigrad.compile.native.gathering import emit_gather, emit_scatter_add
 from minigrad.compile.native.kernel import Kernel
 from minigrad.compile.native.placing import emit_place
 from minigrad.compile.native.positions import emit_argmax, emit_argmin
+from minigrad.compile.native.scans import emit_scan
 from minigrad.compile.native.writer import Module
 from minigrad.compile.program import Instruction
 
@@ -33,6 +34,9 @@ SPECIALS: dict[str, Emitter] = {
     "scatter_add": emit_scatter_add,
     "argmax": emit_argmax,
     "argmin": emit_argmin,
+    "cumulative_sum": emit_scan,
+    "cumulative_prod": emit_scan,
+    "linear_recurrence": emit_scan,
     "random_uniform": emit_uniform,
     "random_normal": emit_normal,
     "truncated_normal": emit_truncated_normal,
