@@ -77,7 +77,7 @@ def _(xp: Any, x1: Array, x2: Array) -> Any:
 
 @matmul.lowering
 def _(b: Any, x1: Any, x2: Any) -> Any:
-    if x1.dtype.kind != "f":
+    if x1.dtype.itemsize < 4:
         return NotImplemented
     shape = _product_shape(x1.shape, x2.shape)
     left = b.expand(x1, [0]) if x1.rank == 1 else x1

@@ -100,7 +100,7 @@ def _product(
     a, b = step.inputs
     assert a is not None and b is not None
     dtype = step.output.dtype
-    if dtype.kind != "f" or not has_type(dtype):
+    if not has_type(dtype):
         return None
     *batch, m, n = step.output.shape
     spec = ProductSpec(type_of(dtype), tuple(batch), m, n, a.shape[-1], _strides(a), _strides(b))

@@ -43,6 +43,8 @@ _PARAMETERS = [
 
 def multiply_add(w: Writer, a: Value, b: Value, c: Value) -> Value:
     """a · b + c in one operation where the machine has one that is fast, else in two."""
+    if not a.type.is_float:
+        return w.add(w.mul(a, b), c)
     return w.intrinsic("fmuladd", a, b, c)
 
 

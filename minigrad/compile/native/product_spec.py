@@ -15,7 +15,7 @@ class ProductSpec(NamedTuple):
     contiguous.
 
     Attributes:
-        dtype: `F32` or `F64`; of anything else `emit_product` makes no kernel.
+        dtype: floats or integers of 32 or 64 bits; of others `emit_product` makes no kernel.
         batch: the dimensions before the last two, after broadcasting.
         m: rows of a and c.
         n: columns of b and c.

@@ -12,7 +12,7 @@ from minigrad.compile.native.product_cut import cut
 from minigrad.compile.native.product_loops import bounded, step
 from minigrad.compile.native.product_spec import ProductSpec, ceil_div
 from minigrad.compile.native.product_units import product_by_blocks
-from minigrad.compile.native.types import F32, F64, memory_bytes
+from minigrad.compile.native.types import Type, memory_bytes
 from minigrad.compile.native.writer import Module
 
 #: Operations of a product in float32 from which on BLAS is called: with so large operands it is
@@ -46,6 +46,7 @@ def emit_product(
     Returns:
         The kernel, without phases if c has no elements; None if there is none for the dtype.
 
+    >>> from minigrad.compile.native.types import F32
     >>> module = Module(vector_bytes=32)
     >>> spec = ProductSpec(F32, (), 128, 512, 784, (784, 1), (512, 1))
     >>> [phase.units for phase in emit_product(module, spec).phases]
@@ -53,13 +54,18 @@ def emit_product(
     >>> emit_product(module, ProductSpec(F32, (), 0, 1, 1, (1, 1), (1, 1)))
     Kernel(phases=(), scratch_bytes=0, stops=False)
     """
-    if spec.dtype not in (F32, F64):
+    if not _has_kernel(spec.dtype):
         return None
     if not spec.matrices * spec.m * spec.n:
         return Kernel(())
     kernel = _choose(module, spec, epilogue, blas, packed)
     phases = [short for phase in kernel.phases for short in _shortened(module, phase)]
     return kernel._replace(phases=tuple(phases))
+
+
+def _has_kernel(t: Type) -> bool:
+    """Whether elements are numbers of 32 or 64 bits; integers wrap around."""
+    return t.kind in ("float", "int", "uint") and t.bits in (32, 64)
 
 
 def _choose(
@@ -73,7 +79,7 @@ def _choose(
     if thin_products.suits(module, spec):
         return thin_products.thin_product(module, spec, epilogue)
     elements = memory_bytes(spec.dtype) // 4
-    large = spec.operations // spec.matrices * elements >= BLAS_FROM
+    large = spec.operations // spec.matrices * elements >= BLAS_FROM and spec.dtype.is_float
     if blas and large and blas_calls.suits(spec):
         return blas_calls.blas_product(module, spec, epilogue)
     return product_by_blocks(module, spec, epilogue, packed=False)
@@ -100,7 +106,7 @@ def emit_packing(module: Module, spec: ProductSpec) -> tuple[Kernel, int] | None
     Its args are b and the memory it fills, whose size in bytes is the second result. None if there
     is nothing to be packed: a dtype without kernels, no elements, or one b for each of a batch.
     """
-    if spec.dtype not in (F32, F64) or not spec.matrices * spec.m * spec.n * spec.k:
+    if not _has_kernel(spec.dtype) or not spec.matrices * spec.m * spec.n * spec.k:
         return None
     if any(spec.b_strides[:-2]):
         return None
