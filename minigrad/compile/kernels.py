@@ -80,6 +80,7 @@ def call(
     wanted: tuple[bool, ...],
     transaction: Any,
     way: Way,
+    runner: Callable[[Any, tuple[bool, ...], Way], Runner] = Runner,
 ) -> Any:
     """What the kernel of an instruction with an effect returns, given what it asks for.
 
@@ -90,6 +91,7 @@ def call(
         wanted: for each output, whether it is of use.
         transaction: the run's state.
         way: how bodies are run.
+        runner: makes what they are run with.
     """
     primitive, attrs = instruction.primitive, instruction.attrs
     assert primitive is not None
@@ -101,7 +103,7 @@ def call(
             way.called[instruction.operation] = made
         return made
     if effect == "body":
-        return kernel(np, Runner(transaction, wanted, way), *inputs, **attrs)
+        return kernel(np, runner(transaction, wanted, way), *inputs, **attrs)
     if effect == "read" and instruction.operation not in program.staged_reads:
         return kernel(np, AtStart(transaction), *inputs, **attrs)
     return kernel(np, transaction, *inputs, **attrs)

@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.compile.arena import ALIGNMENT, Arena, Lifetime, plan_arena
 from minigrad.compile.bodies import LoopForm
+from minigrad.compile.body_runs import BodyCodes
 from minigrad.compile.finishing import Finished
 from minigrad.compile.fuse import Piece
 from minigrad.compile.kernels import (
@@ -91,6 +92,7 @@ class NativeCode:
         self._load(quick=not apart and work < LONG_WORK)
         self._wanted = used_outputs(program)
         self._run_body = Bodies()
+        self._bodies = BodyCodes(NativeCode)
         self._free: list[_Memory] = []
         places = self._objects.places
         #: Where the results stand among the arrays of a run.
@@ -326,7 +328,8 @@ class NativeCode:
                 elif is_plain(step):
                     made = pure_kernel(step, way)(*inputs)
                 else:
-                    made = call(self.program, step, inputs, used, transaction, way)
+                    runner = self._bodies.runner
+                    made = call(self.program, step, inputs, used, transaction, way, runner)
         except Repeat:
             raise
         except Exception as error:
