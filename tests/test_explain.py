@@ -49,6 +49,22 @@ def test_with_a_run_every_piece_has_its_cost(network):
     assert "us in all, one piece at a time" in text
 
 
+def test_bodies_are_shown_inside_what_runs_them():
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (40, 32, 64))
+        w = mg.ones((64, 64))
+        h, _ = mg.scan(lambda h, a: (mg.tanh(h @ w + a), None), mg.zeros((32, 64)), x)
+        y = mg.cond(mg.sum(h) > 0.0, lambda: mg.exp(h), lambda: mg.sort(h))
+        z = mg.cond(mg.sum(h) > 0.0, lambda: mg.exp(h), lambda: h - 1.0)
+        slopes = mg.gradients(mg.sum(h), x)
+        session = mg.Session(executor="native")
+        text = explained([y, z, *slopes], session=session)
+    assert "loop of 40 runs, in 2 blocks of rows\n        each run: product (16, 64)" in text
+    assert "choice of 2 branches\n        branch 0: loop over (32, 64): 1 step: Sub" in text
+    assert "call of a choice of 2 branches: NumPy's kernels" in text
+    assert "1 × kept for the loop of a gradient" in text
+
+
 def test_a_run_for_an_explanation_assigns_nothing():
     with mg.Graph().as_default():
         v = mg.Variable([1.0, 2.0])

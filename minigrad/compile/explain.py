@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from minigrad.compile.bodies import LoopForm
 from minigrad.compile.finishing import Finished
 from minigrad.compile.fuse import Group, Piece, steps_of
 from minigrad.compile.program import Instruction, Operand, Program
@@ -25,6 +26,8 @@ class Laid(NamedTuple):
         reads: what it reads from memory.
         writes: what it leaves in memory.
         seconds: what it took, where a run was given.
+        units: how many units of work its largest phase is cut into.
+        inside: of a branch or loop, the pieces of the bodies, each with what it belongs to.
     """
 
     piece: Piece | Finished
@@ -32,6 +35,8 @@ class Laid(NamedTuple):
     reads: Sequence[Operand]
     writes: Sequence[Operand]
     seconds: float | None = None
+    units: int = 1
+    inside: Sequence[tuple[str, Any]] = ()
 
 
 class Layout(NamedTuple):
@@ -74,7 +79,9 @@ def laid_out(program: Program, executor: str) -> Layout:
             writes = {x for step in steps_of(piece) for x in step.outputs}
             roots = dict.fromkeys([arg.root for arg in made.args])
             reads = [x for x in roots if x not in writes]
-            pieces.append(Laid(piece, True, reads, [x for x in roots if x in writes]))
+            written = [x for x in roots if x in writes]
+            units = max([phase.units for phase in made.kernel.phases], default=1)
+            pieces.append(Laid(piece, True, reads, written, units=units, inside=made.inside))
     return Layout(pieces, code.arena.offsets, code.arena.size, code)
 
 
@@ -125,12 +132,20 @@ def _pieces(layout: Layout) -> Iterable[str]:
         cost = "" if laid.seconds is None else f"{laid.seconds * 1e6:9.1f} us "
         if laid.seconds is not None and total:
             cost += f"{100 * laid.seconds / total:4.0f} %  "
-        yield f"  {i:3} {cost}{_what(laid.piece, laid.native)}"
+        yield f"  {i:3} {cost}{_what(laid.piece, laid.native)}{_in_blocks(laid)}"
+        for part, inner in laid.inside:
+            yield f"        {part}: {_what(inner, native=True)}"
         for word, operands in (("reads", laid.reads), ("writes", laid.writes)):
             for x in operands:
                 yield f"        {word:6} {_operand(x, layout.arena)}"
     if total:
         yield f"  {'':3} {total * 1e6:9.1f} us in all, one piece at a time"
+
+
+def _in_blocks(laid: Laid) -> str:
+    if laid.units < 2 or not laid.inside:
+        return ""
+    return f", in {laid.units} blocks of rows"
 
 
 def _memory(layout: Layout) -> Iterable[str]:
@@ -160,6 +175,13 @@ def _what(piece: Piece | Finished, native: bool) -> str:
 
 
 def _other(step: Instruction, native: bool) -> str:
+    form = step.form
+    if form is not None:
+        if isinstance(form, LoopForm):
+            what = "loop" if form.runs is None else f"loop of {_many(form.runs, 'run')}"
+        else:
+            what = f"choice of {_many(len(form.branches), 'branch')}"
+        return what if native else f"call of a {what}: NumPy's kernels"
     if native:
         return f"kernel {step.name}"
     return f"call {step.name}: NumPy's kernel"
@@ -178,7 +200,8 @@ def _spec(shape: Any, dtype: str) -> str:
 
 
 def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    plural = "es" if what.endswith("ch") else "s"
+    return f"{count:,} {what}{'' if count == 1 else plural}"
 
 
 def _table(rows: Sequence[tuple[str, str, str]]) -> Iterable[str]:

@@ -48,19 +48,21 @@ class _Block(NamedTuple):
         table: what the pointers in the table point to: feeds, then fetches, then constants.
         scratch: bytes of memory that it needs.
         work: nanoseconds of one run.
+        pieces: what it consists of.
     """
 
     function: str
     table: list[Operand]
     scratch: int
     work: float
+    pieces: Sequence[Any]
 
 
 def _emit_block(
     module: Module, program: Program, emit_pieces: EmitPieces, *, alone: bool = False
 ) -> _Block | None:
     """Write the code of a body, for one thread or all; None if a part of it has no native form."""
-    _, made = emit_pieces(module, program)
+    pieces, made = emit_pieces(module, program)
     codes = [code for code in made if code is not None]
     if len(codes) < len(made):
         return None
@@ -102,7 +104,19 @@ def _emit_block(
         lambda name: emit_part(module, name, calls, polling=False, alone=alone),
     )
     work = sum([phase.work for code in codes for phase in code.kernel.phases])
-    return _Block(name, table, arena.size, work + 5.0 * len(calls))
+    return _Block(name, table, arena.size, work + 5.0 * len(calls), pieces)
+
+
+def _estimate(body: Program) -> float:
+    """About how many nanoseconds a body takes, before there is code of it."""
+    work = 0.0
+    for step in body.instructions:
+        each = 0.5
+        if step.kind == "product":
+            (a, _) = step.inputs
+            each = 0.02 * a.shape[-1]  # type: ignore[union-attr]
+        work += each * sum([x.size for x in step.outputs])
+    return work
 
 
 # -- loops -------------------------------------------------------------------------------------
@@ -116,13 +130,14 @@ def emit_loop(
     if inputs is None:
         return None
     rows = by_rows(form)
-    if rows is not None:
-        block = _emit_block(module, rows.body, emit_pieces, alone=True)
-        if block is not None and form.runs is not None:
-            work = block.work * form.runs * rows.blocks
-            if block.work < _LONG_RUN and PARALLEL_WORK < work < _LONGEST_WORK:
-                writer = _LoopWriter(module, inputs, step.outputs, form, block, None, rows.blocks)
-                return writer.run()
+    if rows is not None and form.runs is not None:
+        work = _estimate(rows.body)
+        if work < _LONG_RUN and PARALLEL_WORK < work * form.runs * rows.blocks < _LONGEST_WORK:
+            block = _emit_block(module, rows.body, emit_pieces, alone=True)
+            if block is None:
+                return None
+            outputs = step.outputs
+            return _LoopWriter(module, inputs, outputs, form, block, None, rows.blocks).run()
     body = _emit_block(module, form.body, emit_pieces)
     cond = None if form.cond is None else _emit_block(module, form.cond, emit_pieces)
     if body is None or (form.cond is not None and cond is None):
@@ -192,7 +207,10 @@ class _LoopWriter:
         phase = Phase(w.finish_once(), self.blocks, work)
         scratch = self.scratch * self.blocks
         kernel = Kernel((phase,), scratch, stops=self.blocks == 1)
-        return PieceCode(kernel, _args(self.reads), [Arg(x) for x in self.writes])
+        asked = self.cond.pieces if self.cond else ()
+        inside = [*[("condition", p) for p in asked], *[("each run", p) for p in self.body.pieces]]
+        writes = [Arg(x) for x in self.writes]
+        return PieceCode(kernel, _args(self.reads), writes, inside=inside)
 
     def _blocks(self) -> None:
         """Write a loop over blocks of rows, each of which goes through all runs."""
@@ -384,7 +402,8 @@ def emit_case(
     scratch = max([block.scratch for block in blocks])
     work = max([block.work for block in blocks])
     kernel = Kernel((Phase(w.finish_once(), 1, work),), max(scratch, 1), stops=True)
-    return PieceCode(kernel, _args(reads), [Arg(x) for x in writes])
+    inside = [(f"branch {i}", p) for i, block in enumerate(blocks) for p in block.pieces]
+    return PieceCode(kernel, _args(reads), [Arg(x) for x in writes], inside=inside)
 
 
 def _whole(step: Instruction) -> list[Operand] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from minigrad.compile.native.types import I64, PTR
 from minigrad.compile.native.writer import Module, Value, Writer
@@ -50,12 +50,16 @@ class PieceCode(NamedTuple):
     """The kernel of a piece, the args it reads, and those it writes, which follow them.
 
     After the scratch memory come what an epilogue reads and writes: `more`.
+
+    Attributes:
+        inside: the pieces of the bodies of a branch or loop, each with what it belongs to.
     """
 
     kernel: Kernel
     reads: list[Arg]
     writes: list[Arg]
     more: Sequence[Arg] = ()
+    inside: Sequence[tuple[str, Any]] = ()
 
     @property
     def args(self) -> list[Arg]:
