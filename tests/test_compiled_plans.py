@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from collections import deque
 from typing import Any
@@ -150,3 +154,40 @@ def test_a_signal_handler_may_run_what_is_being_compiled(executor: Any) -> None:
         compiled._make = interrupted
         np.testing.assert_array_equal(session.run(doubled, {x: [3.0, 4.0]}), [6.0, 8.0])
         np.testing.assert_array_equal(inside, [[2.0, 4.0]])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "reference"])
+def test_a_child_forked_while_a_thread_compiles_can_compile_itself(executor: str) -> None:
+    script = f"""
+    import os, signal, threading
+    import numpy as np
+    import minigrad as mg
+
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (None,))
+        y = mg.tanh(x) * 2.0
+        session = mg.Session(executor={executor!r})
+        lengths = iter(range(1, 10**6))
+        session.run(y, {{x: np.ones(10**6)}})  # Modules are loaded before: Python has locks too.
+        stop = False
+        def compile():
+            while not stop:
+                session.run(y, {{x: np.ones(next(lengths))}})
+        thread = threading.Thread(target=compile)
+        thread.start()
+        good = 0
+        for _ in range(20):
+            child = os.fork()
+            if not child:
+                signal.alarm(30)
+                made = session.run(y, {{x: np.zeros(10**6 + 1)}})
+                os._exit(0 if not made.any() else 1)
+            good += os.waitpid(child, 0)[1] == 0
+        stop = True
+        thread.join()
+        print(good)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert made.stdout.split() == ["20"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigrad.compile.kernels import Repeat
+from minigrad.compile.lock import lock
 from minigrad.compile.lower import NotPlanned, lower
 from minigrad.compile.program import Program
 from minigrad.compile.simplifying import simplify
@@ -60,8 +60,6 @@ class Compiled:
         self._make = make
         self.stats = stats
         self._codes: OrderedDict[Any, Code | None] = OrderedDict()
-        #: Taken again where a signal's handler runs the plan that is just being compiled.
-        self._lock = threading.RLock()
         #: The feeds and variables whose shape may change from run to run.
         self._open_feeds = [i for i, t in enumerate(plan.feeds) if not t.spec.known()]
         fixed = {
@@ -117,7 +115,7 @@ class Compiled:
         try:
             code = self._codes[key]
         except KeyError:
-            with self._lock:
+            with lock:
                 if key not in self._codes and not self._compile(key, arrays, transaction):
                     return None
                 return self._codes[key]

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import llvmlite
 import llvmlite.binding as llvm
 
+from minigrad.compile.lock import lock
 from minigrad.compile.native.cache import Cache, default_folder, key
 from minigrad.compile.native.host import host
-from minigrad.compile.native.lock import lock
 
 
 class Recipe(NamedTuple):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from minigrad.compile.native.lock import once
+from minigrad.compile.lock import once
 from minigrad.compile.native.process import blas_address
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from minigrad.compile.kernels import (
     seen,
     used_outputs,
 )
+from minigrad.compile.lock import lock
 from minigrad.compile.loop_runs import run_loop
 from minigrad.compile.native import blas, engine, host
 from minigrad.compile.native.kernel import Arg, PieceCode
@@ -87,7 +87,6 @@ class NativeCode:
         #: The machine code in use, and what was in use before: a thread may still be in it.
         self._loaded: list[Code] = []
         self._runs = 0
-        self._lock = threading.RLock()
         work = sum([phase.work for c in self.codes if c is not None for phase in c.kernel.phases])
         self._load(quick=not apart and work < LONG_WORK)
         self._wanted = used_outputs(program)
@@ -122,7 +121,7 @@ class NativeCode:
 
     def improve(self) -> None:
         """Make better machine code, for a program that is run again and again."""
-        with self._lock:
+        with lock:
             if self._quick:
                 self._load(quick=False)
 

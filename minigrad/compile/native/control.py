@@ -29,7 +29,7 @@ from minigrad.compile.program import Instruction, Operand, Program
 
 #: Of a loop whose number of runs is not known beforehand, the nanoseconds it is taken to need.
 _UNKNOWN_WORK = 1e9
-#: Of runs that take longer, in nanoseconds, every one is shared by the threads, not the rows of all.
+#: Of runs that take longer, in nanoseconds, the threads share each one, not the rows of all.
 _LONG_RUN = 1e6
 #: Loops that take longer look for signals, which they cannot where threads go through all runs.
 _LONGEST_WORK = 2e8

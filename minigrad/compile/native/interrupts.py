@@ -12,9 +12,9 @@ from __future__ import annotations
 import ctypes
 import sys
 
+from minigrad.compile.lock import once
 from minigrad.compile.native.assembler import assemble
 from minigrad.compile.native.linker import link
-from minigrad.compile.native.lock import once
 from minigrad.compile.native.process import python_address
 
 _PERIOD = 10_000_000  # nanoseconds

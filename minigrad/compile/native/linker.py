@@ -9,8 +9,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from minigrad.compile.lock import lock
 from minigrad.compile.native.assembler import machine
-from minigrad.compile.native.lock import lock
 
 # What a library costs beside its code, some 11 KB, ORC gives back only with the whole engine; an
 # engine costs .7 ms. So each takes this many libraries, then a new one is begun.

@@ -14,9 +14,9 @@ import platform
 import sys
 import time
 
+from minigrad.compile.lock import once
 from minigrad.compile.native.assembler import assemble
 from minigrad.compile.native.linker import link
-from minigrad.compile.native.lock import once
 from minigrad.compile.native.pool_code import NAMES, pool_code
 from minigrad.threads import get_num_threads, watch_num_threads
 

@@ -10,7 +10,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from pathlib import Path
 from typing import Any
 
-from minigrad.compile.native.lock import once
+from minigrad.compile.lock import once
 
 _CYTHON_BLAS = "scipy.linalg.cython_blas"
 

@@ -1,4 +1,4 @@
-"""The lock of the runtime, and things that are made once."""
+"""The lock of all that is compiled, and things that are made once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-#: Held around all that goes on inside LLVM; and while the process forks, so that a child finds no
-#: work half done by a thread that it does not have.
+#: Held while a plan is compiled, and around all that goes on inside LLVM; and while the process
+#: forks, so that a child finds no work half done by a thread that it does not have. It is taken
+#: again where a signal's handler runs the plan that is just being compiled.
 lock = threading.RLock()
 
 if hasattr(os, "register_at_fork"):
