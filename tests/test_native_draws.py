@@ -152,6 +152,24 @@ def test_uniform_numbers_that_are_fetched_too() -> None:
 
     assert_agree(build, array(130, 40))
     assert_agree(lambda x: [mg.random.uniform((3, 4), -1, 1) + x, mg.random.uniform(())], array(1))
+    assert_agree(lambda x: [mg.random.bernoulli(0.3, (50, 90), dtype="bool")], array(1))
+    assert_agree(lambda x: [mg.astype(mg.random.uniform((50, 9)) * x, "float64")], array(50, 1))
+    assert_agree(lambda x: [mg.astype(mg.random.uniform((50, 9)) * 200, "int8")], array(1))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_integers(dtype: str) -> None:
+    info = np.iinfo(dtype)
+    ranges = [(0, 1), (0, 10), (-7, 250), (info.min, int(info.max) + 1), (info.min, info.max)]
+    ranges += [(0, 2**31 - 1), (-(2**31), -(2**31) + 3)]
+
+    def build(x: Any) -> list[Any]:
+        made = [mg.random.integers(*r, (257,), dtype=dtype) for r in ranges]
+        bits = mg.random.integers(0, 1000, (50, 90), dtype=dtype)
+        return [*made, bits * 2 + 1, mg.where(bits > 500, x, 0.0)]
+
+    assert_agree(build, array(50, 90))
+    assert_agree(lambda n: [mg.random.integers(0, n, (9, 5), dtype=dtype)], np.array(77, dtype))
 
 
 def test_normal_numbers_in_a_graph() -> None:

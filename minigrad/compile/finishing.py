@@ -13,13 +13,10 @@ from typing import NamedTuple
 from minigrad.compile.fuse import Access, Group, Piece, reads_of, steps_of
 from minigrad.compile.program import Instruction, Operand, Program, contiguous, needed_by
 
+#: The kernels that keep numbers in memory of their own until they are finished.
+_DRAWS = frozenset(["random_uniform", "random_normal", "truncated_normal", "random_integers"])
 #: The kernels that let others finish their results.
-_FINISHED = frozenset(
-    [
-        *["product", "convolution", "convolution_transpose", "max_pool_gradient"],
-        *["random_uniform", "random_normal", "truncated_normal"],
-    ],
-)
+_FINISHED = _DRAWS | {"product", "convolution", "convolution_transpose", "max_pool_gradient"}
 #: Longer loops are better off on their own.
 _MOST_STEPS = 24
 
@@ -104,7 +101,8 @@ def _finished(
     writes = [x for step in group.steps for x in step.outputs if x in needed]
     if kept:
         return Finished(kernel, group, out, writes, walks)
-    stored = next((x for x in writes if x.dtype == out.dtype), None)
+    # What lies in the place of the results must be as wide, unless they never lie there.
+    stored = next((x for x in writes if x.dtype == out.dtype or kernel.name in _DRAWS), None)
     if stored is None:
         return None
     return Finished(kernel, group, stored, [x for x in writes if x is not stored], walks)

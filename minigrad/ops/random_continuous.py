@@ -14,8 +14,8 @@ from minigrad.core.tensor import Array, Tensor, TensorLike
 from minigrad.dtypes import DTypeLike
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from minigrad.ops.random_arguments import Parameter, dims_of, reserve
+from minigrad.ops.random_checks import float_dtype
 from minigrad.ops.random_ops import (
-    float_dtype,
     philox_normal,
     philox_truncated_normal,
     philox_uniform,

@@ -17,12 +17,12 @@ from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeE
 from minigrad.ops.basic import astype
 from minigrad.ops.indexing import take
 from minigrad.ops.random_arguments import Parameter, dims_of, reserve, static_shape
+from minigrad.ops.random_checks import restricted_dtype
 from minigrad.ops.random_ops import (
     philox_categorical,
     philox_integers,
     philox_permutation,
     philox_uniform,
-    restricted_dtype,
 )
 from minigrad.ops.shaping import shape as shape_of
 from minigrad.ops.sizes import decided_in_run

@@ -15,79 +15,31 @@ from minigrad.core.bind import bind
 from minigrad.core.primitive import primitive
 from minigrad.core.samples import Fails, Sample
 from minigrad.core.tensor import Array, Tensor, TensorLike
-from minigrad.dtypes import DType, DTypeLike, as_dtype, float16, float32, float64, int32, int64
+from minigrad.dtypes import DType, DTypeLike, int32, int64
 from minigrad.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
-from minigrad.ops.sizes import Sizes, actual_sizes, not_negative, static_sizes
-from minigrad.philox import Key, as_integer
+from minigrad.ops.random_checks import (
+    as_key,
+    check_counter,
+    float_dtype,
+    native_draw,
+    restricted_dtype,
+    sizes_of_draw,
+    static_draw_sizes,
+)
+from minigrad.philox import Key
 from minigrad.random_conversions import integer_conversion
 from minigrad.shapes import Shape, Spec, show
 
 __all__ = [
-    "as_key",
-    "float_dtype",
     "philox_categorical",
     "philox_integers",
     "philox_normal",
     "philox_permutation",
     "philox_truncated_normal",
     "philox_uniform",
-    "restricted_dtype",
 ]
 
 _PURE = "the numbers are a function of key and counter alone"
-
-
-def _sizes(given: Array, what: str = "shape") -> Sizes:
-    """The numbers in an integer scalar or vector, none negative."""
-    sizes = actual_sizes(None, given, what)
-    not_negative(sizes, what)
-    return sizes
-
-
-def _static(given: Spec, what: str = "shape") -> Shape:
-    """What is known of them while the graph is built."""
-    sizes = static_sizes(None, given, what)
-    not_negative(sizes, what)
-    return sizes
-
-
-def _check_counter(counter: Spec) -> None:
-    if not counter.dtype.is_integer or counter.shape not in ((), None):
-        raise ShapeError(
-            f"the counter must be an integer scalar, got shape={show(counter.shape)} "
-            f"dtype={counter.dtype}; reserve_random gives one"
-        )
-
-
-def as_key(key: Key) -> Key:
-    """A key as a hashable pair of Python integers. Raises `ArgumentTypeError`.
-
-    >>> as_key([1, 2])
-    (1, 2)
-    """
-    try:
-        first, second = key
-    except (TypeError, ValueError) as error:
-        raise ArgumentTypeError(f"a key is two integers (seed, seed2), got {key!r}") from error
-    return as_integer("a key", "its seed", first), as_integer("a key", "its seed2", second)
-
-
-def restricted_dtype(what: str, dtype: DTypeLike, *allowed: DType) -> DType:
-    """A dtype that must be one of a few. Raises `DTypeError`."""
-    made = as_dtype(dtype)
-    if made in allowed:
-        return made
-    names = ", ".join(d.name for d in allowed)
-    raise DTypeError(
-        f"{what} draws {names}, got dtype {made}; draw in one of these and cast with mg.astype"
-    )
-
-
-def float_dtype(what: str, dtype: DTypeLike) -> DType:
-    """A dtype that must be float16, float32 or float64. Raises `DTypeError`."""
-    return restricted_dtype(what, dtype, float16, float32, float64)
-
-
 _KEY = (87654321, 1)
 
 
@@ -111,22 +63,8 @@ _FLOAT_ERRORS = [
 
 def _float_spec(counter: Spec, shape: Spec, *, key: Key, dtype: DType) -> Spec:
     """The shape rule of the continuous distributions."""
-    _check_counter(counter)
-    return Spec(_static(shape), dtype)
-
-
-def _native(b: Any, name: str, what: Any, counter: Any, shape: Any, key: Key, dtype: DType) -> Any:
-    """In a plan a native kernel's result, or NotImplemented; uniform to the last bit the same."""
-    if dtype is float16 or shape.constant is None:
-        return NotImplemented
-    if counter.dtype.kind == "i" and (counter.constant is None or counter.constant < 0):
-        return NotImplemented  # It would borrow from the key.
-    sizes = _sizes(shape.constant)
-    if 0 in sizes:
-        return b.full(sizes, 0, dtype.dtype)
-    start = b.cast(counter, np.dtype(np.uint64))
-    attrs = {"key": key, "dtype": dtype}
-    return b.special(name, [start, shape], [(sizes, dtype.dtype)], attrs, what)
+    check_counter(counter)
+    return Spec(static_draw_sizes(shape), dtype)
 
 
 @primitive(
@@ -157,7 +95,7 @@ def philox_normal(
 
 @philox_normal.kernel
 def _(xp: Any, counter: Array, shape: Array, *, key: Key, dtype: DType) -> Array:
-    sizes = _sizes(shape)
+    sizes = sizes_of_draw(shape)
     return random_kernels.normal(key, int(counter), math.prod(sizes), dtype.dtype).reshape(sizes)
 
 
@@ -166,7 +104,7 @@ philox_normal.shape(_float_spec)
 
 @philox_normal.lowering
 def _(b: Any, counter: Any, shape: Any, *, key: Key, dtype: DType) -> Any:
-    return _native(b, "random_normal", philox_normal, counter, shape, key, dtype)
+    return native_draw(b, "random_normal", philox_normal, counter, shape, key=key, dtype=dtype)
 
 
 @primitive(
@@ -193,7 +131,7 @@ def philox_truncated_normal(
 
 @philox_truncated_normal.kernel
 def _(xp: Any, counter: Array, shape: Array, *, key: Key, dtype: DType) -> Array:
-    sizes = _sizes(shape)
+    sizes = sizes_of_draw(shape)
     flat = random_kernels.truncated_normal(key, int(counter), math.prod(sizes), dtype.dtype)
     return flat.reshape(sizes)
 
@@ -203,7 +141,9 @@ philox_truncated_normal.shape(_float_spec)
 
 @philox_truncated_normal.lowering
 def _(b: Any, counter: Any, shape: Any, *, key: Key, dtype: DType) -> Any:
-    return _native(b, "truncated_normal", philox_truncated_normal, counter, shape, key, dtype)
+    return native_draw(
+        b, "truncated_normal", philox_truncated_normal, counter, shape, key=key, dtype=dtype
+    )
 
 
 @primitive(
@@ -230,7 +170,7 @@ def philox_uniform(
 
 @philox_uniform.kernel
 def _(xp: Any, counter: Array, shape: Array, *, key: Key, dtype: DType) -> Array:
-    sizes = _sizes(shape)
+    sizes = sizes_of_draw(shape)
     return random_kernels.uniform(key, int(counter), math.prod(sizes), dtype.dtype).reshape(sizes)
 
 
@@ -239,7 +179,7 @@ philox_uniform.shape(_float_spec)
 
 @philox_uniform.lowering
 def _(b: Any, counter: Any, shape: Any, *, key: Key, dtype: DType) -> Any:
-    return _native(b, "random_uniform", philox_uniform, counter, shape, key, dtype)
+    return native_draw(b, "random_uniform", philox_uniform, counter, shape, key=key, dtype=dtype)
 
 
 @primitive(
@@ -294,7 +234,7 @@ def _(
     for bound in (low, high):
         if bound.dtype.kind not in "iu" or bound.ndim:
             raise _bad_bound(bound.shape, bound.dtype)
-    sizes = _sizes(shape)
+    sizes = sizes_of_draw(shape)
     flat = random_kernels.integers(
         key, int(counter), math.prod(sizes), int(low), int(high), dtype.dtype
     )
@@ -309,13 +249,21 @@ def _bad_bound(shape: Shape, dtype: object) -> ShapeError | DTypeError:
 
 @philox_integers.shape
 def _(counter: Spec, shape: Spec, low: Spec, high: Spec, *, key: Key, dtype: DType) -> Spec:
-    _check_counter(counter)
+    check_counter(counter)
     for bound in (low, high):
         if not bound.dtype.is_integer or bound.shape not in ((), None):
             raise _bad_bound(bound.shape, bound.dtype)
     if low.value is not None and high.value is not None:
         integer_conversion(low.value, high.value, dtype.dtype)
-    return Spec(_static(shape), dtype)
+    return Spec(static_draw_sizes(shape), dtype)
+
+
+@philox_integers.lowering
+def _(b: Any, counter: Any, shape: Any, low: Any, high: Any, *, key: Key, dtype: DType) -> Any:
+    if low.constant is None or high.constant is None:
+        return NotImplemented
+    name = "random_integers"
+    return native_draw(b, name, philox_integers, counter, shape, low, high, key=key, dtype=dtype)
 
 
 @primitive(
@@ -351,7 +299,7 @@ def philox_permutation(counter: TensorLike, shape: TensorLike, /, *, key: Key) -
 
 @philox_permutation.kernel
 def _(xp: Any, counter: Array, shape: Array, *, key: Key) -> Array:
-    sizes = _sizes(shape)
+    sizes = sizes_of_draw(shape)
     if not sizes:
         raise ShapeError("a scalar has no items to permute; give an array of rank 1 or more")
     return random_kernels.permutation(key, int(counter), sizes[0])
@@ -359,8 +307,8 @@ def _(xp: Any, counter: Array, shape: Array, *, key: Key) -> Array:
 
 @philox_permutation.shape
 def _(counter: Spec, shape: Spec, *, key: Key) -> Spec:
-    _check_counter(counter)
-    sizes = _static(shape)
+    check_counter(counter)
+    sizes = static_draw_sizes(shape)
     if sizes == ():
         raise ShapeError("a scalar has no items to permute; give an array of rank 1 or more")
     return Spec((None,) if sizes is None else (sizes[0],), int64)
@@ -408,13 +356,13 @@ def philox_categorical(
 
 @philox_categorical.kernel
 def _(xp: Any, counter: Array, logits: Array, num_samples: Array, *, key: Key) -> Array:
-    (samples,) = _sizes(num_samples, "num_samples")
+    (samples,) = sizes_of_draw(num_samples, "num_samples")
     return random_kernels.categorical(key, int(counter), logits, samples)
 
 
 @philox_categorical.shape
 def _(counter: Spec, logits: Spec, num_samples: Spec, *, key: Key) -> Spec:
-    _check_counter(counter)
+    check_counter(counter)
     if not (logits.dtype.is_floating or logits.dtype.is_integer):
         raise DTypeError(f"logits must be real numbers, got {logits.dtype}; cast with mg.astype")
     rows: Shape = logits.shape
@@ -423,7 +371,7 @@ def _(counter: Spec, logits: Spec, num_samples: Spec, *, key: Key) -> Spec:
             "logits must have shape (batch, classes) with at least one class, got "
             f"{show(rows)}; for one distribution use logits[None, :]"
         )
-    samples = _static(num_samples, "num_samples")
+    samples = static_draw_sizes(num_samples, "num_samples")
     if samples is not None and len(samples) != 1:
         raise ShapeError(f"num_samples must be a scalar, got shape {show(num_samples.shape)}")
     return Spec((rows[0] if rows else None, samples[0] if samples else None), int64)

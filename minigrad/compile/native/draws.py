@@ -6,6 +6,8 @@ from minigrad.compile.native.epilogues import Finisher
 from minigrad.compile.native.kernel import Kernel, Phase, kernel_function, operand
 from minigrad.compile.native.memory import times
 from minigrad.compile.native.philox import (
+    Distribution,
+    Integers,
     accepting,
     counter_at,
     generator,
@@ -22,6 +24,7 @@ from minigrad.random_kernels import RESERVED_PER_OUTPUT
 _UNIT = 2048
 #: Nanoseconds a number on one core, roughly.
 _COST = {"uniform": 0.5, "normal": 2.5, "truncated normal": 6.0}
+_COST_OF_INTEGERS = 1.0
 _MASK64 = 2**64 - 1
 
 
@@ -46,14 +49,26 @@ def emit_truncated_normal(
     return _emit(module, step, "truncated normal", finisher)
 
 
+def emit_integers(
+    module: Module, step: Instruction, finisher: Finisher | None = None
+) -> Kernel | None:
+    """Of the counter, a shape, the lowest number and one more than the highest, all known."""
+    low, high = [
+        None if x is None or x.constant is None else int(x.constant) for x in step.inputs[2:]
+    ]
+    if low is None or high is None:
+        return None
+    return _emit(module, step, Integers(low, high - low), finisher)
+
+
 def _emit(
-    module: Module, step: Instruction, distribution: str, finisher: Finisher | None
+    module: Module, step: Instruction, distribution: Distribution, finisher: Finisher | None
 ) -> Kernel:
     out = step.output
     t, n = type_of(out.dtype), out.size
     w = kernel_function(module)
     _, lo, hi = w.parameters
-    made = operand(w, 2)
+    made = operand(w, len(step.inputs))
     draw = _Draw(w, distribution, t, step.attrs["key"])
     held = w.reserve(_UNIT, t)
     # What is finished in C order without regard to rows is one row.
@@ -72,14 +87,17 @@ def _emit(
             draw.write(held, unit.index, count)
             _finish(w, finisher, held, made, start, stop, columns, t)
     units = -(-n // _UNIT)
-    work = n * _COST[distribution] * t.bits / 32
+    each = _COST[distribution] if isinstance(distribution, str) else _COST_OF_INTEGERS
+    work = n * each * t.bits / 32
     return Kernel((Phase(w.finish_once(), units, work),))
 
 
 class _Draw:
     """The code that draws the numbers of a unit."""
 
-    def __init__(self, w: Writer, distribution: str, t: Type, key: tuple[int, int]) -> None:
+    def __init__(
+        self, w: Writer, distribution: Distribution, t: Type, key: tuple[int, int]
+    ) -> None:
         self.w, self.t = w, t
         self.truncated = distribution == "truncated normal"
         seed, seed2 = key
@@ -127,13 +145,13 @@ def _finish(
     t: Type,
 ) -> None:
     """Finish the numbers from `start` to `stop` of all, which lie at `held`, row by row."""
-    lanes = w.module.lanes(t)
+    lanes, stored = w.module.lanes(t), type_of(finisher.stored.dtype)
 
     def one(row: Value, base: Value, column: Value, mask: Value | None) -> None:
         at = w.add(base, column)
         value = w.load(w.at(held, w.sub(at, start), t), t.of(lanes))
         value = finisher(w, value, row, column, mask)
-        place = w.at(made, at, t)
+        place = w.at(made, at, stored)
         if mask is None:
             w.store(value, place)
         else:

@@ -27,6 +27,11 @@ class Finisher:
         self._place = {x: first + i for i, x in enumerate(places)}
 
     @property
+    def stored(self) -> Operand:
+        """What it gives to be stored."""
+        return self._piece.stored
+
+    @property
     def in_order(self) -> bool:
         """Whether all that is read is one number, or lies as the results do: rows do not matter."""
         columns = self._piece.group.domain[-1]

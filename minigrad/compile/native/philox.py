@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -41,8 +42,19 @@ def per_vector(module: Module, t: Type) -> int:
     return module.lanes(U64) * per_block(t)
 
 
-def generator(module: Module, distribution: str, t: Type) -> str:
-    """The name of a function that fills memory with ``"uniform"`` or ``"normal"`` numbers.
+class Integers(NamedTuple):
+    """The distribution of integers from `low` on, `span` of them."""
+
+    low: int
+    span: int
+
+
+#: What numbers are drawn: ``"uniform"`` or ``"normal"`` floats, or integers.
+Distribution: TypeAlias = "str | Integers"
+
+
+def generator(module: Module, distribution: Distribution, t: Type) -> str:
+    """The name of a function that fills memory with numbers of a distribution.
 
     ``void @f(ptr out, i64 low, i64 high, i64 key, i64 step, i64 vectors)``: the 128-bit counter
     (low, high) is the first block's, and the next one's is `step` on. So many vectors of blocks
@@ -50,7 +62,7 @@ def generator(module: Module, distribution: str, t: Type) -> str:
     """
 
     def make(name: str) -> None:
-        _write_generator(module, name, _CONVERSIONS[distribution, t])
+        _write_generator(module, name, _conversion(distribution, t))
 
     return module.shared(("philox", distribution, t), make)
 
@@ -221,6 +233,26 @@ def _normal64(w: Writer, words: list[Value]) -> list[Value]:
     radius = w.sqrt(w.mul(log, w.like(-2.0, log)))
     sin, cos = sin_and_cos(w, w.mul(v, w.like(2.0 * math.pi, v)))
     return _interleaved(w, w.mul(sin, radius), w.mul(cos, radius))
+
+
+def _conversion(
+    distribution: Distribution, t: Type
+) -> Callable[[Writer, list[Value]], list[Value]]:
+    if isinstance(distribution, str):
+        return _CONVERSIONS[distribution, t]
+    low, span = distribution
+    return lambda w, words: _integers(w, words, low, span, Type("uint", t.bits))
+
+
+def _integers(w: Writer, words: list[Value], low: int, span: int, t: Type) -> list[Value]:
+    """The remainder of a word, or of a pair of which the first is the lower half."""
+    made = []
+    for pairs in _interleaved(w, _paired(w, *words[:2]), _paired(w, *words[2:])):
+        bits = w.bitcast(pairs, t.of(pairs.lanes * 64 // t.bits))
+        if span < 2**t.bits:
+            bits = w.rem(bits, w.like(span, bits))
+        made.append(w.add(bits, w.like(low % 2**t.bits, bits)))
+    return made
 
 
 _CONVERSIONS = {

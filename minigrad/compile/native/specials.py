@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from minigrad.compile.native import window_kernels
-from minigrad.compile.native.draws import emit_normal, emit_truncated_normal, emit_uniform
+from minigrad.compile.native.draws import (
+    emit_integers,
+    emit_normal,
+    emit_truncated_normal,
+    emit_uniform,
+)
 from minigrad.compile.native.epilogues import Finisher
 from minigrad.compile.native.gathering import emit_gather, emit_scatter_add
 from minigrad.compile.native.kernel import Kernel
@@ -37,6 +42,7 @@ SPECIALS: dict[str, Emitter] = {
     "cumulative_sum": emit_scan,
     "cumulative_prod": emit_scan,
     "linear_recurrence": emit_scan,
+    "random_integers": emit_integers,
     "random_uniform": emit_uniform,
     "random_normal": emit_normal,
     "truncated_normal": emit_truncated_normal,
@@ -47,6 +53,7 @@ FINISHED: dict[str, Callable[[Module, Instruction, Finisher], Kernel | None]] = 
     "convolution": window_kernels.convolution,
     "convolution_transpose": window_kernels.convolution_transpose,
     "max_pool_gradient": window_kernels.max_pool_gradient,
+    "random_integers": emit_integers,
     "random_uniform": emit_uniform,
     "random_normal": emit_normal,
     "truncated_normal": emit_truncated_normal,
