@@ -101,6 +101,36 @@ def test_a_run_that_fails_calls_python_once(executor: Any) -> None:
         assert len(calls) == 3
 
 
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("looping", [False, True])
+def test_a_run_that_fails_calls_python_in_bodies_once(executor: Any, looping: bool) -> None:
+    calls: list[float] = []
+
+    def counted(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        calls.append(float(x[0]))
+        return x + 1
+
+    def call(x: Any) -> Any:
+        return mg.host_call(counted, x, out=((3,), "float32"))
+
+    with mg.Graph().as_default():
+        x = mg.placeholder("float32", (3,))
+        at = mg.placeholder("int64", ())
+        if looping:
+            (made,) = mg.while_loop(lambda y: y[0] < 4.0, lambda y: (call(y),), (x,))
+        else:
+            made = mg.cond(x[0] > 0.0, lambda: call(x), lambda: x)
+        drawn = mg.gather(made, at)
+        session = mg.Session(executor=executor)
+        feed = np.ones(3, np.float32)
+        expected = [1.0, 2.0, 3.0] if looping else [1.0]
+        assert session.run(drawn, {x: feed, at: 2}) == expected[-1] + 1
+        assert calls == expected
+        with pytest.raises(MinigradError, match="in node"):
+            session.run(drawn, {x: feed, at: 3})
+        assert calls == 2 * expected
+
+
 @pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "reference"])
 def test_shapes_that_come_again_and_again_are_compiled_once(executor: Any) -> None:
     with mg.Graph().as_default():

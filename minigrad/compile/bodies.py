@@ -15,7 +15,7 @@ from minigrad.compile.program import Operand, Program, Sizes, own_results
 from minigrad.control_flow.case_layout import Layout as CaseLayout
 from minigrad.control_flow.case_layout import taken
 from minigrad.control_flow.loop_layout import Layout as LoopLayout
-from minigrad.core.body import Body
+from minigrad.core.body import Body, bodies_of
 from minigrad.core.operation import Operation, SymbolicTensor
 from minigrad.executor.plan import Plan
 
@@ -203,6 +203,22 @@ def case_form(
         programs.append(_program(body, fetched, specs, lower))
     shapes = {tuple([x.shape for x in program.fetches]) for program in programs}
     return CaseForm(layout, tuple(programs), read) if len(shapes) == 1 else None
+
+
+def calls_python(op: Operation) -> bool:
+    """Whether a node calls a Python function, itself or in a body."""
+    if op.primitive.effect == "host":
+        return True
+    inner = [step for body in bodies_of(op.attrs) for step in body.get_operations()]
+    return any(map(calls_python, inner))
+
+
+def loops_over_python(op: Operation) -> bool:
+    """Whether a branch or loop calls a Python function again and again."""
+    if op.type == "Loop":
+        return calls_python(op)
+    inner = [step for body in bodies_of(op.attrs) for step in body.get_operations()]
+    return any(map(loops_over_python, inner))
 
 
 def chosen(op: Operation, index: Operand) -> int | None:

@@ -6,10 +6,10 @@ as it goes; only what a body computes is compiled, for the shapes that it is fir
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from minigrad.compile.lock import lock
 from minigrad.compile.lower import NotPlanned, lower
 from minigrad.compile.program import Program
 from minigrad.compile.simplifying import simplify
@@ -39,7 +39,6 @@ class BodyCodes:
     def __init__(self, make: Callable[[Program], _Code]) -> None:
         self._make = make
         self._codes: dict[Any, dict[Any, _Code | None]] = {}
-        self._lock = threading.RLock()
 
     def runner(self, transaction: Any, wanted: tuple[bool, ...], way: Way) -> Runner:
         """What the kernel of a branch or loop runs its bodies with."""
@@ -54,7 +53,7 @@ class BodyCodes:
         try:
             return codes[key]
         except KeyError:
-            with self._lock:
+            with lock:
                 if key not in codes:
                     if len(codes) >= _MOST_CODES:
                         return None

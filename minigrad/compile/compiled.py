@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minigrad.compile.bodies import calls_python
 from minigrad.compile.kernels import Repeat
 from minigrad.compile.lock import lock
 from minigrad.compile.lower import NotPlanned, lower
@@ -69,7 +70,7 @@ class Compiled:
             if isinstance(value, Variable) and value.spec.known()
         }
         self._open_cells = [key for key in plan.cells if key not in fixed]
-        self._calls_python = any(op.primitive.effect == "host" for op in plan.steps)
+        self._calls_python = any(map(calls_python, plan.steps))
 
     def run(self, arrays: Sequence[Array], transaction: Transaction, way: Way) -> list[Array]:
         """Compute the plan's fetches, and stage what it assigns.
@@ -78,10 +79,10 @@ class Compiled:
             The values of the fetches: arrays that nobody else has.
         """
         code = self._code(arrays, transaction)
-        if self._calls_python:
-            # Should the run be repeated, Python functions are not called again.
-            way = way._replace(called={})
         if code is not None:
+            if self._calls_python:
+                # Should the run be repeated, Python functions are not called again.
+                way = way._replace(called={})
             program = code.program
             cells = {key: transaction.value(key) for key in program.cells}
             try:

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.bodies import CaseForm, LoopForm, case_form, loop_form
+from minigrad.compile.bodies import (
+    CaseForm,
+    LoopForm,
+    case_form,
+    loop_form,
+    loops_over_python,
+)
 from minigrad.compile.builder import Builder, NotPlanned, spec_of
 from minigrad.compile.program import Instruction, Operand, Program, Sizes
 from minigrad.compile.simplifying import simplify
@@ -111,6 +117,9 @@ class _Lowering:
 
     def _bodies(self, op: Operation, inputs: list[Any]) -> tuple[Operand, ...]:
         """A branch or loop. Outputs that nobody reads may have any shape."""
+        if loops_over_python(op):
+            # Should a check fail later on, all those calls could not be made undone.
+            raise NotPlanned("a loop calls a Python function")
         self._note_cells(op)
         wanted = self.plan.wanted[op]
         inputs = [self.builder.whole(x) for x in inputs]

@@ -74,7 +74,8 @@ class Way(NamedTuple):
     Attributes:
         generic: use the generic kernels alone, not those for NumPy beside them.
         check_numerics: stop at the first NaN or infinity.
-        called: what the Python functions of some nodes have returned: those are not called again.
+        called: what the Python functions of nodes have returned: no node calls its own again. None
+            where they may be called many times, as in a loop.
     """
 
     generic: bool = True
@@ -167,6 +168,8 @@ def _steps(
                 made = primitive.numpy(*inputs, **attrs)
             elif effect == "host" and way.called is not None and op in way.called:
                 made = way.called[op]
+            elif effect == "host" and way.called is not None:
+                made = way.called[op] = kernel(np, *inputs, **attrs)
             elif effect == "pure" or effect == "host":
                 made = kernel(np, *inputs, **attrs)
             elif effect == "body":
