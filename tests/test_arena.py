@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad.compile.arena import ALIGNMENT, Lifetime, overlaps, plan_arena
-from minigrad.compile.recycling import GroupRecycler, Recycler
+from minigrad.compile.recycling import GroupRecycler, Recycler, empty_together
 
 spans = st.tuples(st.integers(0, 12), st.integers(0, 12)).map(sorted)
 
@@ -75,3 +76,28 @@ def test_arrays_of_a_group_come_back_when_all_are_free():
     assert id(held) not in [id(array) for array in third]
     del held
     assert ids in ([id(a) for a in recycler.take()], [id(a) for a in recycler.take()])
+
+
+@given(
+    st.lists(st.sampled_from([1, 100, 1 << 16, 1 << 18, 1 << 19, 1 << 20]), max_size=14),
+    st.sampled_from(["float32", "int8"]),
+)
+def test_arrays_in_one_piece_of_memory_do_not_overlap(sizes, dtype):
+    arrays = empty_together([((size, 1), np.dtype(dtype)) for size in sizes])
+    assert [(a.shape, a.dtype) for a in arrays] == [((size, 1), dtype) for size in sizes]
+    assert all(a.flags.writeable and a.flags.c_contiguous and a.flags.aligned for a in arrays)
+    places = sorted([(a.ctypes.data, a.ctypes.data + a.nbytes) for a in arrays])
+    assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(places))
+    shared = [a for a in arrays if a.base is not None]
+    assert all(a.ctypes.data % 64 == 0 and a.nbytes < 1 << 22 for a in shared)
+    small = [a for a in arrays if a.nbytes < 1 << 22]
+    assert len(shared) == (len(small) if sum([a.nbytes for a in small]) >= 1 << 22 else 0)
+
+
+def test_a_large_array_has_memory_of_its_own():
+    arrays = empty_together([((n << 20,), np.dtype("int8")) for n in (2, 4, 2, 3, 1)])
+    pieces = [None if a.base is None else id(a.base) for a in arrays]
+    assert pieces[1] is None
+    assert pieces[0] == pieces[2] is not None
+    assert pieces[3] == pieces[4] is not None
+    assert len(set(pieces)) == 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +17,7 @@ import minigrad.nn
 import minigrad.optim
 from minigrad.compile.builder import Builder
 from minigrad.compile.kernels import Repeat
-from minigrad.compile.numpy_backend import NumpyCode, blocks, places
+from minigrad.compile.numpy_backend import NumpyCode, blocks, halves, places
 from minigrad.compile.program import Operand, Program
 from minigrad.compile.rewrite import rewrite
 from minigrad.core.registry import REGISTRY
@@ -146,6 +148,17 @@ def test_results_of_kernels_belong_to_the_caller():
     assert_same(values.real, fetched[-1])
 
 
+def test_memory_of_dropped_results_is_used_again():
+    x = np.ones((300, 1000))
+    code = made(lambda b, x: b.map("Neg", b.map("Exp", x)), x)
+    first = run(code, x)[0]
+    address = first.ctypes.data
+    second = run(code, x)[0]
+    assert not np.shares_memory(first, second)
+    del first
+    assert run(code, x)[0].ctypes.data == address
+
+
 def test_nothing_is_kept_of_a_run():
     code = made(lambda b, x: (b.map("Neg", x), b.map("Exp", x)), np.ones(5000))
     run(code, np.ones(5000))
@@ -228,6 +241,38 @@ def test_large_arrays_in_blocks(number, block, threads, monkeypatch):
         monkeypatch.setattr("minigrad.compile.numpy_backend.emitting.LARGE_BYTES", 1 << 40)
         (expected,) = run(made(build, x), x)
     assert_same(np.asarray(expected), found)
+
+
+def test_results_serve_for_what_is_between_only_until_they_are_made():
+    def build(b, x):
+        one = b.map("Exp", b.map("Neg", x))
+        two = b.map("Mul", b.map("Square", x), one)
+        three = b.map("Sub", b.map("Add", two, x), b.map("Mul", one, one))
+        return one, two, three
+
+    code = made(build, ROWS)
+    (blocked,) = [s.function.__self__ for s in code.steps if s.of_frame]
+    assert len(blocked._stored) == 3 and len(blocked._scratch) <= 1
+    one = np.exp(-ROWS)
+    two = np.square(ROWS) * one
+    for a, b in zip([one, two, two + ROWS - one * one], run(code, ROWS), strict=True):
+        assert_same(a, b)
+
+
+@pytest.mark.parametrize("length", [100, 300, 1000, 9000])
+def test_smaller_buffers_of_numpy_change_no_bit(length, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(400_000 // length, length))
+
+    def build(b, x):
+        y = b.map("Sub", x, b.reduce("max", x, [1], keepdims=True))
+        return y, b.reduce("sum", y, [1]), b.map("Select", b.map("Less", x, 0.0), y, x)
+
+    before = np.getbufsize()
+    found = run(made(build, x), x)
+    assert np.getbufsize() == before
+    monkeypatch.setattr(blocks, "buffer_for", lambda length: 0)
+    for a, b in zip(run(made(build, x), x), found, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_blocks_are_used():
@@ -386,6 +431,32 @@ def test_runs_are_the_same_to_the_last_bit_on_one_thread_or_two(monkeypatch):
         monkeypatch.setenv("MINIGRAD_NUM_THREADS", threads)
         found |= {run(code, ROWS)[0].tobytes() for _ in range(5)}
     assert len(found) == 1
+
+
+def test_an_interrupted_run_waits_for_the_second_thread(monkeypatch):
+    monkeypatch.setenv("MINIGRAD_NUM_THREADS", "2")
+    begun, done = threading.Event(), []
+    pieces = collections.deque(range(10))
+
+    def first():
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    def second():
+        while pieces:
+            pieces.popleft()
+            begun.set()
+            time.sleep(0.2)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        halves.shared(pieces, first, second)
+    assert done == [True] and not pieces
+    with pytest.raises(ZeroDivisionError):
+        halves.shared(pieces, lambda: time.sleep(0.1), lambda: 1 // 0)
+    finished = []
+    halves.shared(pieces, lambda: finished.append(True), lambda: None)
+    assert finished == [True]
 
 
 def test_the_second_thread_has_the_policy_for_floating_point_errors(monkeypatch):

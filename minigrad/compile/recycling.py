@@ -7,6 +7,7 @@ remembered, and given away again once nobody else refers to them.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -19,6 +20,12 @@ from minigrad.core.tensor import Array
 
 #: Smaller arrays come quickly from the allocator's own stock.
 LEAST_BYTES = 1 << 15
+#: For arrays of so many bytes NumPy asks the operating system for huge pages: then a few have to be
+#: looked up, and not a thousand.
+_HUGE_BYTES = 1 << 22
+#: How large these are.
+_PAGE_BYTES = 1 << 21
+_ALIGNMENT = 64
 #: How many arrays are remembered: one that the caller holds, one being replaced, one to spare.
 _KEPT = 3
 
@@ -63,12 +70,19 @@ class GroupRecycler:
     """Gives the arrays that a run assigns, all at once: most often those of the run before last.
 
     Nobody but the owner of this may be given the arrays themselves, to change what they are.
+
+    Args:
+        specs: the shape and dtype of each.
+        together: whether arrays may share a piece of memory, to lie in huge pages.
     """
 
-    __slots__ = ("_alone", "_given", "_specs")
+    __slots__ = ("_alone", "_given", "_make", "_specs")
 
-    def __init__(self, specs: Sequence[tuple[Sizes, np.dtype[Any]]]) -> None:
+    def __init__(
+        self, specs: Sequence[tuple[Sizes, np.dtype[Any]]], *, together: bool = False
+    ) -> None:
         self._specs = specs
+        self._make = empty_together if together else _empty_apart
         self._alone = _EACH_ALONE * len(specs)
         self._given: deque[list[Array]] = deque(maxlen=_KEPT)
 
@@ -86,10 +100,43 @@ class GroupRecycler:
                 given.append(arrays)
                 return taken
             given.append(arrays)
-        arrays = [np.empty(shape, dtype) for shape, dtype in self._specs]
+        arrays = self._make(self._specs)
         taken = arrays.copy()
         given.append(arrays)
         return taken
+
+
+def _empty_apart(specs: Sequence[tuple[Sizes, np.dtype[Any]]]) -> list[Array]:
+    return [np.empty(shape, dtype) for shape, dtype in specs]
+
+
+def empty_together(specs: Sequence[tuple[Sizes, np.dtype[Any]]]) -> list[Array]:
+    """New arrays; neighbours share a piece of memory where that is what it takes for huge pages.
+
+    Pieces are no larger than they have to be, as each lives as long as any array in it.
+    """
+    sizes = [
+        -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT for shape, dtype in specs
+    ]
+    pieces: list[list[int]] = []
+    piece: list[int] = []
+    for i, size in enumerate(sizes):
+        if size < _HUGE_BYTES:
+            piece.append(i)
+            if sum([sizes[at] for at in piece]) >= _HUGE_BYTES:
+                pieces.append(piece)
+                piece = []
+    if pieces:
+        pieces[-1] += piece
+    shared: dict[int, Array] = {}
+    for piece in pieces:
+        # What lies before the first huge page is never touched.
+        memory = np.empty(sum([sizes[i] for i in piece]) + _PAGE_BYTES, np.uint8)
+        offset = -memory.ctypes.data % _PAGE_BYTES
+        for i in piece:
+            shared[i] = np.ndarray(*specs[i], memory, offset)
+            offset += sizes[i]
+    return [shared[i] if i in shared else np.empty(*spec) for i, spec in enumerate(specs)]
 
 
 _references = getattr(sys, "getrefcount", lambda x: -1)

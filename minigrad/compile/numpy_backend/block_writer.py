@@ -47,9 +47,11 @@ class Writer:
         self._inputs: dict[tuple[Operand, str], str] = {}
         self._values: dict[str, Any] = {"Repeat": Repeat}
         self._lines: list[str] = []
-        self._free: list[int] = []
         self._refs: list[str] = []
-        self._held: dict[Operand, int] = {}
+        #: Arrays for what is between: level and dtype by name; those not in use; whose they are.
+        self._kinds: dict[str, tuple[str, np.dtype[Any]]] = {}
+        self._free: list[str] = []
+        self._held: dict[Operand, str] = {}
         self._last = {
             x.root: i
             for i, step in enumerate(self.group.steps)
@@ -67,6 +69,11 @@ class Writer:
             and step.inputs[0].root.producer in group.steps
             and step.inputs[0].root not in outputs
         }
+        #: For each array outside that can serve until then, the first step that writes there.
+        self._due: dict[str, int] = {}
+        for i, (step, level) in enumerate(zip(group.steps, levels, strict=True)):
+            if level == "full" and step.kind == "map":
+                self._lend(i, step.output)
         parts = 0
         self._now = -1
         for step, level in zip(group.steps, levels, strict=True):
@@ -120,13 +127,45 @@ class Writer:
 
     # -- memory for what is between --------------------------------------------------------
 
-    def _take(self, level: str, dtype: np.dtype[Any]) -> int:
-        for i in self._free:
-            if self.scratch[i] == (level, dtype):
-                self._free.remove(i)
-                return i
+    def _lend(self, number: int, out: Operand) -> None:
+        """Let what is between lie where a step will write a result, which is one array less."""
+        if out in self._outputs or out in self._changed:
+            name = self._store(out, "full")
+            self._kinds[name] = "full", out.dtype
+            self._due[name] = number
+            self._free.append(name)
+
+    def _store(self, out: Operand, level: str) -> str:
+        """The name of the array outside that a value goes to."""
+        stored = self._changed.get(out, out)
+        name = self._names.get(stored)
+        if name is None:
+            name = f"y{len(self.stored)}"
+            self.stored.append((stored, level))
+            self._names[stored] = name
+        return name
+
+    def _take(self, level: str, dtype: np.dtype[Any], value: Operand | None = None) -> str:
+        """An array for a value, or for this step only."""
+        for name in self._free:
+            if self._kinds[name] == (level, dtype) and self._may_lie(value, name):
+                self._free.remove(name)
+                return name
+        name = f"s{len(self.scratch)}"
         self.scratch.append((level, dtype))
-        return len(self.scratch) - 1
+        self._kinds[name] = level, dtype
+        return name
+
+    def _may_lie(self, value: Operand | None, name: str) -> bool:
+        """Whether an array is not needed for something else before a value's last use."""
+        due = self._due.get(name)
+        if due is None:
+            return True
+        last = self._now if value is None else self._last[value]
+        if last != due or value is None:
+            return last < due
+        step = self.group.steps[due]
+        return any(step.inputs[i] is value for i in self._replaceable(step))
 
     def _let_go(self) -> None:
         """Free what no later step reads."""
@@ -140,12 +179,12 @@ class Writer:
         seen = "full" if step.kind == "reduce" else level
         names = [None if x is None else self._read(x, seen) for x in step.inputs]
         inputs = [None if n is None else self._bits_known(n, x) for n, x in _pairs(names, step)]
-        borrowed: list[int] = []
+        borrowed: list[str] = []
 
         def scratch(shape: Sizes, dtype: np.dtype[Any]) -> Ref:
             taken = self._take(level, dtype)
             borrowed.append(taken)
-            return self._ref(f"s{taken}")
+            return self._ref(taken)
 
         recipe = self._recipe(step, inputs, self._output(step, level, out), scratch, level)
         if recipe is None:
@@ -176,37 +215,37 @@ class Writer:
 
     def _output(self, step: Instruction, level: str, out: Operand) -> Ref:
         """The place for an output: of the array outside, of an input that ends here, or new."""
-        if out in self._names:
-            name = self._names[out]
-        elif out in self._outputs or out in self._changed:
-            name = f"y{len(self.stored)}"
-            stored = self._changed.get(out, out)
-            self.stored.append((stored, level))
-            self._names[stored] = name
+        if out in self._outputs or out in self._changed:
+            name = self._store(out, level)
         else:
-            taken = self._in_place(step, level)
-            if taken is None:
-                taken = self._take(level, out.dtype)
-            self._held[out] = taken
-            name = f"s{taken}"
+            name = self._in_place(step, level) or self._take(level, out.dtype, out)
+            self._held[out] = name
         self._names[out] = name
         return self._bits_known(name, out)
 
-    def _in_place(self, step: Instruction, level: str) -> int | None:
+    def _replaceable(self, step: Instruction) -> list[int]:
+        """The inputs whose memory a step's output may take if they end here."""
         if step.kind != "map" or step.name in OWN:
-            return None
+            return []
         nothing = Ref(-1)
         trial = recipe_of(step, [nothing] * len(step.inputs), nothing, lambda s, d: nothing)
-        for i in () if trial is None else trial.aliases:
+        roots = [None if x is None else x.root for x in step.inputs]
+        return [] if trial is None else [i for i in trial.aliases if roots.count(roots[i]) == 1]
+
+    def _in_place(self, step: Instruction, level: str) -> str | None:
+        """The array of an input that ends here, for the output."""
+        for i in self._replaceable(step):
             x = step.inputs[i]
+            name = None if x is None else self._held.get(x.root)
             if (
                 x is not None
-                and x.root in self._held
+                and name is not None
                 and self._last[x.root] == self._now
-                and self.scratch[self._held[x.root]] == (level, step.output.dtype)
-                and sum([y is not None and y.root is x.root for y in step.inputs]) == 1
+                and self._kinds[name] == (level, step.output.dtype)
+                and self._may_lie(step.output, name)
             ):
-                return self._held.pop(x.root)
+                del self._held[x.root]
+                return name
         return None
 
     def _kernel(self, step: Instruction, names: Sequence[str | None], level: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,26 @@ import numpy as np
 from minigrad.compile.fuse import Access, Group
 from minigrad.compile.kernels import JOINING, Repeat
 from minigrad.compile.numpy_backend.block_writer import Writer
-from minigrad.compile.numpy_backend.halves import both
+from minigrad.compile.numpy_backend.buffering import buffer_for, buffered
+from minigrad.compile.numpy_backend.halves import shared
 from minigrad.compile.numpy_backend.own_kernels import ON_ROWS
 from minigrad.compile.numpy_backend.recipes import Ref
 from minigrad.compile.program import Instruction, Operand, Sizes
+from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
 from minigrad.core.tensor import Array
 
 #: Arrays of more bytes are computed in blocks.
 LARGE_BYTES = 1 << 18
-#: All arrays of a block together have about so many bytes: half of what a core's own cache holds.
-CACHE_BYTES = 1 << 19
+#: All arrays of a block together have about so many bytes: some twice of what a core's own cache
+#: holds, as smaller blocks lose more by the calls than they gain.
+CACHE_BYTES = 1 << 21
 #: No array of a block has more bytes, or fewer if there are so many.
 BLOCK_BYTES = (1 << 15, 1 << 18)
+#: So many times as large are blocks that two threads share. Between ufuncs they may have to wait
+#: for each other, and be woken up; so there should be few.
+SHARED_FACTOR = 4
+#: But no fewer than so many, as the threads need not be equally fast.
+SHARED_BLOCKS = 12
 #: Elements times steps from which two threads share the work: about two milliseconds of it.
 SHARED_WORK = 1 << 24
 
@@ -108,9 +117,11 @@ class BlockCode:
 
     def _cut(self, widest: int, arrays: int) -> None:
         """Choose the axis to cut along, and how long blocks are, for so many arrays of a block."""
-        domain, axes = self._group.domain, self._axes
+        domain, axes, group_size = self._group.domain, self._axes, self._group.size
         least, greatest = BLOCK_BYTES
         most = max(min(max(CACHE_BYTES // max(arrays, 1), least), greatest) // widest, 1)
+        if self._has_shared_work():
+            most = max(most, min(most * SHARED_FACTOR, group_size // SHARED_BLOCKS))
         axis = next((i for i in range(axes) if math.prod(domain[i + 1 :]) <= most), axes - 1)
         size = max(1, most // max(1, math.prod(domain[axis + 1 :])))
         before = [[slice(i, i + 1) for i in range(n)] for n in domain[:axis]]
@@ -151,49 +162,56 @@ class BlockCode:
 
     def for_frame(self) -> Callable[[list[Any]], None]:
         """A function of a frame's arrays, with memory of its own for what is between."""
-        keys = list(enumerate(self._keys))
-        middle = len(keys) // 2 if self._is_shared() else len(keys)
-        work, rest = [self._with_scratch(some) for some in (keys[:middle], keys[middle:])]
+        shapes = [self._block_shape(key, "full") for key in self._keys]
+        work = list(zip(range(len(shapes)), self._keys, shapes, strict=True))
+        is_shared = self._has_shared_work() and len(work) > 1
+        mine, others = self._scratch_arrays(), self._scratch_arrays() if is_shared else {}
+        alone = [(n, key, mine[shape]) for n, key, shape in work]
         parts = [
-            np.empty((len(keys), *self._part_shape(step)), step.output.dtype) for step in self._late
+            np.empty((len(work), *self._part_shape(step)), step.output.dtype) for step in self._late
         ]
 
         one = self._run
+        buffer = buffer_for(self._group.domain[-1])
 
         def run(arrays: list[Any]) -> None:
             given = [_seen(arrays[at], access, shape) for at, access, shape in self._ins]
             given += [arrays[at].reshape(shape) for at, shape in self._outs]
+            token = NUMPY_ERRSTATE.set(buffered(POLICY.get(), buffer))
             try:
-                if rest:
-                    both(lambda: one(work, given, parts), lambda: one(rest, given, parts))
+                if is_shared:
+                    left = deque(work)
+                    shared(
+                        left,
+                        lambda: one(_taken(left, mine), given, parts),
+                        lambda: one(_taken(left, others), given, parts),
+                    )
                 else:
-                    one(work, given, parts)
+                    one(alone, given, parts)
             except Repeat:
                 raise
             except Exception as error:
                 raise Repeat(f"{error}") from error
+            finally:
+                NUMPY_ERRSTATE.reset(token)
             for (at, ufunc, dtype), part in zip(self._joins, parts, strict=True):
                 whole = arrays[at].reshape(part.shape[1:])
                 ufunc.reduce(part, 0, dtype if ufunc in _TOTALS else None, whole)
 
         return run
 
-    def _is_shared(self) -> bool:
+    def _has_shared_work(self) -> bool:
         """Whether the work is worth a second thread."""
-        return self._group.size * len(self._group.steps) >= SHARED_WORK and len(self._keys) > 1
+        return self._group.size * len(self._group.steps) >= SHARED_WORK
 
-    def _with_scratch(self, keys: Sequence[tuple[int, tuple[slice, ...]]]) -> list[Any]:
-        """Blocks with the arrays for what is between; those of one shape have the same."""
-        by_shape: dict[Sizes, tuple[Array, ...]] = {}
-        work = []
-        for i, key in keys:
-            shape = self._block_shape(key, "full")
-            if shape not in by_shape:
-                by_shape[shape] = tuple(
-                    [np.empty(self._block_shape(key, level), d) for level, d in self._scratch]
-                )
-            work.append((i, key, by_shape[shape]))
-        return work
+    def _scratch_arrays(self) -> dict[Sizes, tuple[Array, ...]]:
+        """The arrays for what is between, by the shape of a block."""
+        return {
+            self._block_shape(key, "full"): tuple(
+                [np.empty(self._block_shape(key, level), d) for level, d in self._scratch]
+            )
+            for key in {self._block_shape(key, "full"): key for key in self._keys}.values()
+        }
 
     def _part_shape(self, step: Instruction) -> Sizes:
         """The shape of one block's part of a reduction that needs all blocks."""
@@ -208,6 +226,18 @@ class BlockCode:
         if step.output.size == 1:
             return tuple(range(len(group.domain)))
         return tuple(range(len(group.outer)))
+
+
+def _taken(
+    left: deque[tuple[int, Any, Sizes]], scratch: dict[Sizes, tuple[Array, ...]]
+) -> Iterator[tuple[int, Any, tuple[Array, ...]]]:
+    """The blocks that one of two threads does: the next one as long as any is left."""
+    while left:
+        try:
+            n, key, shape = left.popleft()
+        except IndexError:  # The other thread has taken the last one just now.
+            return
+        yield n, key, scratch[shape]
 
 
 _TOTALS = (np.add, np.multiply)

@@ -13,7 +13,7 @@ from minigrad.compile.kernels import Repeat, failure, fitting, is_plain, used_ou
 from minigrad.compile.numpy_backend.emitting import Emitter
 from minigrad.compile.numpy_backend.rules import for_numpy
 from minigrad.compile.program import Operand, Program, own_results
-from minigrad.compile.recycling import LEAST_BYTES, Recycler
+from minigrad.compile.recycling import LEAST_BYTES, GroupRecycler, Recycler
 from minigrad.core.floating import NUMPY_ERRSTATE, POLICY
 from minigrad.core.tensor import Array
 from minigrad.executor.reference import GENERIC, Way
@@ -43,8 +43,14 @@ class NumpyCode:
         self._operands = [*program.feeds, *program.cells.values()]
         #: Where feeds and variables go, and whether they are copied there.
         self._given = [(emitter.slot(x), x, emitter.is_staged(x)) for x in self._operands]
-        #: The results that are made in memory of their own, where, and what gives it.
-        self._fresh = [(emitter.slot(x), _giver(x)) for x in emitter.fresh]
+        fetched = {x.root for x in program.fetches}
+        written = dict.fromkeys([x.root for x in program.writes.values()])
+        assigned = [x for x in written if x in emitter.fresh and x not in fetched and _is_kept(x)]
+        #: Large values of variables: where they are, and what gives the memory for all.
+        self._assigned_at = [emitter.slot(x) for x in assigned]
+        self._assigned = GroupRecycler([(x.shape, x.dtype) for x in assigned], together=True)
+        #: The other results that are made in memory of their own, and what gives it.
+        self._fresh = [(emitter.slot(x), _giver(x)) for x in emitter.fresh if x not in assigned]
         results = [*program.fetches, *program.writes.values()]
         #: Where results are, and whether they are to be copied from there.
         self._results = [self._result(emitter, x) for x in results]
@@ -134,6 +140,9 @@ class NumpyCode:
                     raise Repeat(f"{operand!r} was to come, and an array of shape {value.shape}")
             for at, give in self._fresh:
                 arrays[at] = give()
+            if self._assigned_at:
+                for at, array in zip(self._assigned_at, self._assigned.take(), strict=True):
+                    arrays[at] = array
             arrays[TRANSACTION], arrays[WAY] = transaction, way
             for function, args in steps:
                 function(*args)
@@ -165,11 +174,16 @@ class NumpyCode:
         return failure(step.instruction, inputs, error)
 
 
+def _is_kept(x: Operand) -> bool:
+    """Whether a result's memory is used again when it is dropped."""
+    return x.nbytes >= LEAST_BYTES and x.dtype.kind != "O"
+
+
 def _giver(x: Operand) -> Callable[[], Array]:
     """Gives arrays for a result."""
-    if x.nbytes < LEAST_BYTES or x.dtype.kind == "O":
-        return functools.partial(np.empty, x.shape, x.dtype)
-    return Recycler(x.shape, x.dtype).take
+    if _is_kept(x):
+        return Recycler(x.shape, x.dtype).take
+    return functools.partial(np.empty, x.shape, x.dtype)
 
 
 class Bodies:

@@ -45,7 +45,10 @@ def add_at_index(x: Array, index: Array, value: Array, out: Array) -> None:
     places, inside = _places(index, x)
     places = places + _numbers(len(places), length)
     if value.size != 1:
-        value = np.broadcast_to(value[..., :1], (*x.shape[:-1], 1)).reshape(-1)
+        value = value[..., 0]
+        if value.shape != x.shape[:-1]:
+            value = np.broadcast_to(value, x.shape[:-1])
+        value = value.reshape(-1)
     elif value.ndim:
         value = value.reshape(())
     if inside is not None:
