@@ -182,6 +182,8 @@ def _other(step: Instruction, native: bool) -> str:
         else:
             what = f"choice of {_many(len(form.branches), 'branch')}"
         return what if native else f"call of a {what}: NumPy's kernels"
+    if step.primitive is not None and step.primitive.has_bodies:
+        return f"call {step.name}: its bodies are run one by one"
     if native:
         return f"kernel {step.name}"
     return f"call {step.name}: NumPy's kernel"
