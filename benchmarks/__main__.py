@@ -1,13 +1,20 @@
-"""Run benchmarks.
+"""What minigrad takes, beside others.
 
 ``python -m benchmarks`` times the workloads W1 to W9, first calls, imports and memory, minigrad's
-beside those of the peers that can be imported. ``python -m benchmarks core chain`` times single
-operations, and memory and time per node of a long chain.
+beside those of the peers that can be imported: PyTorch, JAX, TensorFlow (in the style of version
+1), and NumPy with the backward passes written by hand. Where they are named in --peers, also
+PyTensor (by Numba) and tinygrad (with TinyJit; it needs clang), which compile for minutes.
+``python -m benchmarks core chain`` times single operations, and memory and time per node of a long
+chain.
+
+What is not to be had is left out, and named below the table. It exits with 1 if minigrad failed at
+something that was to be measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +32,8 @@ from benchmarks.workloads import WORKLOADS
 
 SMALL_SUITES: dict[str, Callable[[], object]] = {"core": core.run, "chain": chain.run}
 SUITES = ("workloads", *SMALL_SUITES)
+#: The exit status of what is interrupted from the keyboard.
+INTERRUPTED = 130
 #: What --only takes: the workloads, and what is measured of whole processes.
 MEASURES = (*WORKLOADS, "W9", "first", "memory", "import")
 #: Rounds of what needs fresh processes, at most.
@@ -35,15 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, and run what it names; 1 if minigrad has failed at something."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    suites = options.suites or ["workloads"]
+    suites = [*itertools.chain(*options.suites)] or ["workloads"]
     if options.json and suites != ["workloads"]:
         parser.error("--json goes with the workloads alone")
     status = 0
-    for name in suites:
-        if name == "workloads":
-            status = _workloads(parser, options)
-        else:
-            SMALL_SUITES[name]()
+    try:
+        for name in suites:
+            if name == "workloads":
+                status = _workloads(parser, options)
+            else:
+                SMALL_SUITES[name]()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
     return status
 
 
@@ -56,15 +69,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("suites", nargs="*", choices=[*SUITES, []], help="which; by default workloads")
+    add(
+        "suites",
+        nargs="*",
+        metavar="suite",
+        type=_names(SUITES),
+        help=f"some of {', '.join(SUITES)}; by default workloads",
+    )
     add("--only", metavar="W1,W4", type=_names(MEASURES), help=f"some of {', '.join(MEASURES)}")
     peers = tuple(name for name in SIDES if name != OURS)
+    usual = tuple(name for name in peers if not SIDES[name].on_request)
     add(
         "--peers",
         metavar="torch,jax",
         type=_names(peers),
-        default=tuple(name for name in peers if not SIDES[name].on_request),
-        help=f"some of {', '.join(peers)}; by default those that can be imported and start soon",
+        default=usual,
+        help=f"some of {', '.join(peers)}; by default {', '.join(usual)}",
     )
     add(
         "--python",
@@ -73,9 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         default={},
         help=f"interpreters of peers, by default this one; also in {PYTHONS_VARIABLE}",
     )
-    add("--rounds", type=_positive(int), default=7, help="how often everyone has a turn")
-    add("--seconds", type=_positive(float), default=0.5, help="how long a turn is")
-    add("--threads", type=_positive(int), default=2, help="for everyone")
+    add("--rounds", type=_positive(int), default=7, help="how often everyone has a turn (7)")
+    add("--seconds", type=_positive(float), default=0.5, help="how long a turn is (0.5)")
+    add("--threads", type=_positive(int), default=2, help="for everyone (2)")
     add("--executor", help="the argument of mg.Session")
     add("--slow", action="store_true", help="also torch.compile, eager minigrad, long chains")
     add(
@@ -83,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="1000,…",
         type=lambda text: [_positive(int)(part) for part in text.split(",")],
         default=[1000, 10_000, 100_000],
-        help="adds in the chains of W9",
+        help="adds in the chains of W9 (1000,10000,100000)",
     )
     add("--small", action="store_true", help="tiny sizes, to see that everything runs")
     add("--json", action="store_true", help="print JSON, and nothing else")
@@ -100,7 +120,7 @@ def _names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
             raise argparse.ArgumentTypeError(
                 f"there is no {', '.join(map(repr, unknown))}; choose from {', '.join(known)}"
             )
-        return tuple(by_lower[part.lower()] for part in text.split(","))
+        return tuple(dict.fromkeys(by_lower[part.lower()] for part in text.split(",")))
 
     return read
 
@@ -121,7 +141,8 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], Any]:
         except ValueError:
             number = kind("0")
         if not number > 0:
-            raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"expected a {what} above 0, got {text!r}")
         return number
 
     return read

@@ -74,7 +74,7 @@ class Lineup:
 
 
 def parse_pythons(text: str) -> dict[str, str]:
-    """``"torch=/a/python,jax=/b/python"`` as a dictionary.
+    """``"torch=/a/python,jax=/b/python"`` as a dictionary. A name without / is sought in PATH.
 
     Raises:
         ValueError: it has another form, or names a side that there is not.
@@ -86,7 +86,10 @@ def parse_pythons(text: str) -> dict[str, str]:
             raise ValueError(
                 f"expected SIDE=PATH with a side of {', '.join(SIDES)}, got {part!r} in {text!r}"
             )
-        found[name] = path
+        # Relative to where the user is, not to where workers run; not resolved: the link to an
+        # interpreter is what tells it of its virtual environment.
+        path = os.path.expanduser(path)
+        found[name] = os.path.abspath(path) if os.path.dirname(path) else path
     return found
 
 
@@ -115,11 +118,9 @@ def gather(
     for name in (OURS, *[peer for peer in peers if peer != OURS]):
         python = given.get(name, sys.executable)
         package = SIDES[name].package
-        if name != OURS and not _has(python, package):
-            left_out[name] = f"{python} has no module {package}"
-            say(f"{name} is left out: {left_out[name]}")
-            continue
         try:
+            if name != OURS:
+                _look_for(package, python)
             with Remote(name, python, options) as remote:
                 about = remote.ask("about")
         except RemoteError as error:
@@ -136,10 +137,23 @@ def gather(
     return Lineup(tuple(members), left_out)
 
 
-def _has(python: str, package: str) -> bool:
-    """Whether an interpreter finds a package, which is not imported for that."""
-    code = f"import importlib.util as u; raise SystemExit(u.find_spec({package!r}) is None)"
+def _look_for(package: str, python: str) -> None:
+    """See whether an interpreter finds a package, which is not imported for that.
+
+    Raises:
+        RemoteError: it does not, or is no interpreter.
+    """
+    code = (
+        f"import importlib.util as u; print('it has' if u.find_spec({package!r}) else 'it has not')"
+    )
     try:
-        return subprocess.run([python, "-c", code], cwd=ROOT, check=False).returncode == 0
-    except OSError:
-        return False
+        done = subprocess.run(
+            [python, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
+        )
+    except OSError as error:
+        raise RemoteError(f"{python} cannot be run: {error.strerror}") from None
+    answer = done.stdout.strip()
+    if answer not in ("it has", "it has not"):
+        raise RemoteError(f"{python} does not answer as a Python interpreter does")
+    if answer == "it has not":
+        raise RemoteError(f"{python} has no module {package}")

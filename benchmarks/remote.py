@@ -40,6 +40,9 @@ class Remote:
         python: the interpreter.
         options: what the side is told.
         variables: of the environment, beside those that are there.
+
+    Raises:
+        RemoteError: the interpreter cannot be run.
     """
 
     def __init__(
@@ -49,14 +52,18 @@ class Remote:
         threads = dict.fromkeys(THREAD_VARIABLES, str(options.threads))
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see close
         setup = json.dumps({"side": side, **options._asdict()})
-        self._process = subprocess.Popen(
-            [python, "-m", "benchmarks.worker", setup],
-            cwd=ROOT,
-            env={**os.environ, **threads, **(variables or {})},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [python, "-m", "benchmarks.worker", setup],
+                cwd=ROOT,
+                env={**os.environ, **threads, **(variables or {})},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise RemoteError(f"{python} cannot be run: {error.strerror}") from None
         # Both are pipes; the type does not know it.
         self._input = cast("IO[bytes]", self._process.stdin)
         self._output = cast("IO[bytes]", self._process.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from benchmarks.timing import Timing
 
 #: The workload whose first call and memory are measured, and its steps before memory is read.
 FIRST, STEPS = "W3", 50
-#: What tells those who keep compiled code where to.
-CACHE_VARIABLES = ("MINIGRAD_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
+#: What tells those who keep compiled code where to: minigrad, PyTorch, tinygrad.
+CACHE_VARIABLES = ("MINIGRAD_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "XDG_CACHE_HOME")
 #: Milliseconds that a chain with its gradient is meant to take until it has run once.
 CHAIN_BARS = {10_000: 600.0, 100_000: 6000.0}
 COLD_BAR, WARM_BAR = 1000.0, 500.0
@@ -126,7 +127,7 @@ def first_calls(
             if columns.failed(entry.label):
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                variables = dict.fromkeys(CACHE_VARIABLES, folder)
+                variables = cached_in(folder)
                 try:
                     cold, peak = _first_call(member, entry, variables, small)
                     warm, _ = _first_call(member, entry, variables, small)
@@ -136,6 +137,13 @@ def first_calls(
                     columns.add(entry.label, cold, warm, peak)
         say(f"first calls: round {number + 1} of {rounds}")
     return columns.finished()
+
+
+def cached_in(folder: str) -> dict[str, str]:
+    """Variables of an environment in which all compiled code is kept in a folder."""
+    flags = [os.environ.get("PYTENSOR_FLAGS"), f"base_compiledir={folder}"]
+    pytensor = {"PYTENSOR_FLAGS": ",".join(filter(None, flags))}
+    return {**dict.fromkeys(CACHE_VARIABLES, folder), **pytensor}
 
 
 def _first_call(

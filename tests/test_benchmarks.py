@@ -1,21 +1,27 @@
 """The benchmarks compute what they say; whether it is fast is no test's business."""
 
+import importlib
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
-from benchmarks import references
+from benchmarks import references, steps
 from benchmarks.__main__ import main
 from benchmarks.lineup import PYTHONS_VARIABLE, parse_pythons
 from benchmarks.remote import Remote, RemoteError
 from benchmarks.results import Row, table
-from benchmarks.sides import load
+from benchmarks.sides import SIDES, load
 from benchmarks.sides.base import ADDS_SUMMAND, Options
 from benchmarks.sides.minigrad import Minigrad
 from benchmarks.timing import Timing
+from benchmarks.whole_processes import cached_in
 from benchmarks.workloads import WORKLOADS, Found, Workload, check
 
 
@@ -98,6 +104,39 @@ def test_a_chain_of_adds_is_one() -> None:
     chain.step()
 
 
+@pytest.fixture
+def _packages_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets sides be imported without their packages, and be forgotten afterwards."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(importlib, "import_module", lambda name: MagicMock(name=name))
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    for about in SIDES.values():
+        name = f"benchmarks.sides.{about.module}"
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.delitem(sys.modules, name)
+
+
+packages = pytest.mark.parametrize("side", [name for name in SIDES if name != "minigrad"])
+
+
+@packages
+@pytest.mark.usefixtures("_packages_that_do_nothing")
+def test_a_side_has_all_workloads_and_tells_of_its_own_variants(side: str) -> None:
+    made = load(side, Options(threads=1))
+    assert all(callable(getattr(made, workload.method)) for workload in WORKLOADS.values())
+    told = {*made.slow, *made.only_steps, *made.longest_chain, *made.longest_slow_chain}
+    assert told <= set(made.variants)
+    assert made.variants[0] not in made.slow
+
+
+@pytest.mark.usefixtures("_packages_that_do_nothing")
+def test_tinygrad_says_that_it_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delitem(os.environ, "CC", raising=False)
+    with pytest.raises(RuntimeError, match="there is no 'clang' in PATH"):
+        load("tinygrad", Options(threads=1))
+
+
 # -- checking ----------------------------------------------------------------------------------
 
 
@@ -155,6 +194,12 @@ def test_a_worker_reports_what_fails_and_goes_on() -> None:
         assert not remote.has_ended()
 
 
+def test_an_interpreter_that_is_none_is_named() -> None:
+    for path, why in (("/there/is/no/python", "No such file"), ("/", "Permission denied")):
+        with pytest.raises(RemoteError, match=f"{path} cannot be run: {why}"):
+            Remote("numpy", path, Options(threads=1))
+
+
 def test_a_worker_that_dies_says_why() -> None:
     with Remote("no such side", sys.executable, Options(threads=1)) as remote:
         with pytest.raises(RemoteError, match="status 1: KeyError: 'no such side'"):
@@ -186,8 +231,39 @@ def test_json_has_the_documented_form(capsys: pytest.CaptureFixture[str]) -> Non
     machine = found["machine"]
     assert machine["threads"] == 2
     assert set(machine["versions"]) == {"minigrad", "numpy"}
-    assert set(machine["left_out"]) == {"jax"}
-    assert "jax is left out" in output.err
+    why = "/there/is/no/python cannot be run: No such file or directory"
+    assert machine["left_out"] == {"jax": why}
+    assert f"jax is left out: {why}" in output.err
+
+
+def test_without_minigrad_there_is_nothing_to_measure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--only", "W1", "--peers", "numpy", "--python", "minigrad=/no/python"]) == 1
+    said = capsys.readouterr().err
+    assert said == "minigrad cannot be run: /no/python cannot be run: No such file or directory\n"
+
+
+def test_a_peer_that_its_interpreter_lacks_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(SIDES, "tinygrad", SIDES["tinygrad"]._replace(package="no_such_package"))
+    arguments = ["--only", "W1", "--peers", "tinygrad,numpy,numpy", "--small", "--rounds", "1"]
+    assert main([*arguments, "--seconds", "0.01"]) == 0
+    shown = capsys.readouterr().out
+    assert f"left_out: tinygrad {sys.executable} has no module no_such_package" in shown
+    assert shown.splitlines()[0].count("numpy") == 1
+
+
+def test_what_is_interrupted_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "measure", interrupted)
+    assert main(["--only", "W1", "--peers", "numpy"]) == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
 
 
 def test_the_table_is_printed_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,8 +281,10 @@ def test_the_table_is_printed_otherwise(capsys: pytest.CaptureFixture[str]) -> N
         (["--peers", "minigrad"], "there is no 'minigrad'"),
         (["--python", "torch"], "expected SIDE=PATH"),
         (["--python", "caffe=/bin/python"], "expected SIDE=PATH"),
-        (["--rounds", "0"], "expected a number above 0"),
-        (["--lengths", "10,x"], "expected a number above 0"),
+        (["--rounds", "0"], "expected a whole number above 0"),
+        (["--lengths", "10,x"], "expected a whole number above 0, got 'x'"),
+        (["--seconds", "-1"], "expected a number above 0"),
+        (["nothing"], "there is no 'nothing'; choose from workloads, core, chain"),
         (["core", "--json"], "goes with the workloads alone"),
     ],
 )
@@ -221,3 +299,15 @@ def test_wrong_arguments_are_explained(
 def test_interpreters_are_given_by_side() -> None:
     assert parse_pythons("") == {}
     assert parse_pythons("torch=/a,jax=/b=c") == {"torch": "/a", "jax": "/b=c"}
+    found = parse_pythons("torch=python3,jax=there/python,tinygrad=~/python")
+    here, home = os.path.abspath("there/python"), os.path.expanduser("~/python")
+    assert found == {"torch": "python3", "jax": here, "tinygrad": home}
+
+
+def test_compiled_code_is_kept_in_one_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTENSOR_FLAGS", raising=False)
+    assert cached_in("/a")["PYTENSOR_FLAGS"] == "base_compiledir=/a"
+    monkeypatch.setenv("PYTENSOR_FLAGS", "openmp=True")
+    made = cached_in("/a")
+    assert made["PYTENSOR_FLAGS"] == "openmp=True,base_compiledir=/a"
+    assert made["MINIGRAD_CACHE_DIR"] == made["XDG_CACHE_HOME"] == "/a"

@@ -33,6 +33,7 @@ SIDES = {
     "jax": About("jax", "jax"),
     "tensorflow": About("tensorflow", "tensorflow"),
     "pytensor": About("pytensor", "pytensor", on_request=True),
+    "tinygrad": About("tinygrad", "tinygrad", on_request=True),
     "numpy": About("numpy_by_hand", "numpy", is_framework=False),
 }
 

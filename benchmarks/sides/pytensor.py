@@ -26,7 +26,9 @@ from benchmarks.references import (
 from benchmarks.sides.base import Case, Side, gradient_case, training_case
 from benchmarks.workloads import Array, Values
 
-os.environ.setdefault("PYTENSOR_FLAGS", "floatX=float32,mode=NUMBA")
+# What comes later counts, so that other flags may be given.
+flags = ["floatX=float32,mode=NUMBA", os.environ.get("PYTENSOR_FLAGS")]
+os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, flags))
 pytensor: Any = import_module("pytensor")
 pt: Any = import_module("pytensor.tensor")
 
