@@ -23,14 +23,14 @@ from minigrad.core.tensor import Array
 
 #: Arrays of more bytes are computed in blocks.
 LARGE_BYTES = 1 << 18
-#: All arrays of a block together have about so many bytes: some twice of what a core's own cache
-#: holds, as smaller blocks lose more by the calls than they gain.
-CACHE_BYTES = 1 << 21
+#: All arrays of a block together have about so many bytes. That is more than a core's own cache
+#: holds, but smaller blocks lose more by the calls than they gain.
+CACHE_BYTES = 1 << 22
 #: No array of a block has more bytes, or fewer if there are so many.
-BLOCK_BYTES = (1 << 15, 1 << 18)
+BLOCK_BYTES = (1 << 15, 1 << 19)
 #: So many times as large are blocks that two threads share. Between ufuncs they may have to wait
 #: for each other, and be woken up; so there should be few.
-SHARED_FACTOR = 4
+SHARED_FACTOR = 2
 #: But no fewer than so many, as the threads need not be equally fast.
 SHARED_BLOCKS = 12
 #: Elements times steps from which two threads share the work: about two milliseconds of it.

@@ -31,7 +31,7 @@ from minigrad.compile.numpy_backend.steps import (
     check,
     effect,
     let_go,
-    look_again,
+    looking,
 )
 from minigrad.compile.program import Instruction, Operand, Program, Sizes, needed_by
 from minigrad.compile.rewrite.matrices import is_plain_matrix
@@ -143,7 +143,7 @@ class Emitter:
     def _look(self, at: int) -> None:
         slot = self.places.slots[at]
         if not slot.fixed:
-            self._add(Step(functools.partial(look_again, at, slot), takes_arrays=True))
+            self._add(Step(looking(at, slot), takes_arrays=True))
 
     def _resolved(self, place: Any) -> Any:
         """A reference without `bits`."""

@@ -25,9 +25,8 @@ def distance(x: Array, top: Array, out: Array) -> None:
 
 def pick(x: Array, index: Array, out: Array) -> None:
     """The element of each row, along the last axis, at an index; 0 where that is out of range."""
-    rows = x.reshape(-1, x.shape[-1])
     places, inside = _places(index, x)
-    made = rows[_numbers(len(rows), 1), places]
+    made = x.reshape(-1).take(places + _numbers(len(places), x.shape[-1]))
     if inside is not None:
         made[~inside] = 0
     np.copyto(out, made.reshape(out.shape))
@@ -60,6 +59,7 @@ def add_at_index(x: Array, index: Array, value: Array, out: Array) -> None:
 
 
 _all = np.logical_and.reduce
+_UNSIGNED = {np.dtype(f"i{n}"): np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
 
 
 def _places(index: Array, x: Array) -> tuple[Array, Array | None]:
@@ -67,8 +67,9 @@ def _places(index: Array, x: Array) -> tuple[Array, Array | None]:
     if index.ndim < x.ndim:
         index = np.broadcast_to(index, (*x.shape[:-1], 1))
     index = index[..., 0].reshape(-1)
-    inside = np.greater_equal(index, 0)
-    inside &= np.less(index, x.shape[-1])
+    # Seen as unsigned, what is negative is greater than any length.
+    seen = index.view(_UNSIGNED.get(index.dtype, index.dtype))
+    inside = np.less(seen, x.shape[-1])
     if _all(inside, None):
         return index, None
     return np.where(inside, index, 0), inside

@@ -117,9 +117,22 @@ def check(condition: Array) -> None:
         raise Repeat("a check has failed")
 
 
-def look_again(at: int, slot: Slot, arrays: list[Any]) -> None:
-    """Fill the slot of a view whose base changes from run to run."""
-    arrays[at] = look(slot, arrays[slot.base])
+def looking(at: int, slot: Slot) -> Callable[[list[Any]], None]:
+    """Fills the slot of a view whose base changes from run to run."""
+    x, base = slot.operand, slot.base
+    if slot.bits or x.view is None or x.dtype.kind == "O" or x.size == 0:
+
+        def look_again(arrays: list[Any]) -> None:
+            arrays[at] = look(slot, arrays[base])
+
+        return look_again
+    shape, dtype, size = x.shape, x.dtype, x.dtype.itemsize
+    offset, strides = x.view.offset * size, tuple([s * size for s in x.view.strides])
+
+    def see_again(arrays: list[Any]) -> None:
+        arrays[at] = np.ndarray(shape, dtype, arrays[base], offset, strides)
+
+    return see_again
 
 
 def let_go(slots: Sequence[int], arrays: list[Any]) -> None:
