@@ -14,6 +14,7 @@ import minigrad as mg
 from minigrad.core.registry import primitive_of
 from minigrad.executor.plan import Plan
 from minigrad.nn.functional.losses.reducing import multiply_no_nan
+from tools.fuzzing import checking
 from tools.fuzzing.checking import check
 from tools.fuzzing.drawing import draw
 from tools.fuzzing.oracle import expected
@@ -110,6 +111,17 @@ def test_ties_are_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(primitive_of("Greater"), "numpy", lambda a, b: np.less_equal(a, b))
     assert check(program, ("reference", "numpy")).outcome == "redrawn"
+
+
+def test_every_set_of_feeds_meets_the_random_numbers_that_the_oracle_expects() -> None:
+    program = program_of("v9 = nn.dropout(p0, 0.5, seed=1)")
+    runs = checking._Check(build(program), ("reference", "numpy"))
+    for feeds in runs.built.feeds:
+        hope = runs._expected(feeds, moves=1)
+        for name in ("reference", "numpy"):
+            dropped, _, counter = runs._results(name, feeds)
+            np.testing.assert_allclose(dropped, hope.values[0], rtol=1e-6)
+            assert counter == hope.values[2] > 0
 
 
 def test_a_script_runs_by_itself() -> None:

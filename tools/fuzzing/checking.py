@@ -57,6 +57,10 @@ class _Check:
         first = self.sessions["reference"]
         first.run(initializers)
         self.start = {v: first.value_of(v) for v in built.variables}
+        variables = {v.cell.key for v in built.variables}
+        written = self._plan(built.feeds[0]).written
+        #: Where generators of random numbers keep their counters.
+        self.counters = [cell for key, cell in written.items() if key not in variables]
 
     def run(self) -> Verdict:
         worst = Verdict("agree")
@@ -95,22 +99,33 @@ class _Check:
         return self._compare(results, hope) or Verdict("agree")
 
     def _results(self, name: str, feeds: dict[Any, Any]) -> list[Any] | Exception:
-        """Fetched values and then those of the variables; or what was raised."""
+        """Fetched values, then those of the variables, then counters; or what was raised."""
         session = self.sessions[name]
         session.load_all(self.start)
+        slots = [session.slot(cell) for cell in self.counters]
+        for slot in slots:
+            # Every set of feeds meets the same random numbers, as the oracle and a script do.
+            slot.store.values.pop(slot.cell.key, None)
         try:
             fetched = session.run(self.built.fetches, feeds)
         except Exception as error:  # noqa: BLE001 - compared, whatever it is
             return error
         fetched = [x for x in fetched if x is not None]  # Which operations give.
-        return [np.asarray(x) for x in (*fetched, *map(session.value_of, self.built.variables))]
+        state = [*map(session.value_of, self.built.variables)]
+        state += [slot.store.values.get(slot.cell.key, 0) for slot in slots]
+        return [np.asarray(x) for x in (*fetched, *state)]
+
+    def _plan(self, feeds: dict[Any, Any]) -> Plan:
+        """What a run computes; it fetches everything once."""
+        targets = [t for t in self.built.fetches if isinstance(t, mg.Operation)]
+        fetches = {id(t): t for t in self.built.fetches if not isinstance(t, mg.Operation)}
+        return Plan(self.built.graph, list(fetches.values()), targets, list(feeds))
 
     def _expected(self, feeds: dict[Any, Any], moves: int) -> Expected:
         wanted = [t for t in self.built.fetches if not isinstance(t, mg.Operation)]
-        targets = [t for t in self.built.fetches if isinstance(t, mg.Operation)]
-        fetches = list({id(t): t for t in wanted}.values())
+        plan = self._plan(feeds)
+        fetches = list(plan.fetches)
         places = {id(t): i for i, t in enumerate(fetches)}
-        plan = Plan(self.built.graph, fetches, targets, list(feeds))
         given = [feed_value(t, feeds[t]) for t in plan.feeds]
         cells = {v.cell.key: value for v, value in self.start.items()}
         found = expected(plan, given, cells, moves)
@@ -118,6 +133,7 @@ class _Check:
         written = {key: len(fetches) + i for i, key in enumerate(sorted(plan.written))}
         order = [places[id(t)] for t in wanted]
         order += [written.get(v.cell.key, -1) for v in self.built.variables]
+        order += [written[cell.key] for cell in self.counters]
         return found._replace(
             values=[found.values[i] if i >= 0 else None for i in order],
             slack=[found.slack[i] if i >= 0 else None for i in order],
