@@ -14,6 +14,7 @@ import minigrad as mg
 from minigrad.core.registry import primitive_of
 from minigrad.executor.plan import Plan
 from minigrad.nn.functional.losses.reducing import multiply_no_nan
+from minigrad.ops.elementwise import xdivy
 from tools.fuzzing import checking
 from tools.fuzzing.checking import check
 from tools.fuzzing.drawing import draw
@@ -181,6 +182,8 @@ def test_what_may_be_0_after_rounding_is_a_tie() -> None:
     assert not hoped(lambda x: x == x[::-1], x).tied
     assert hoped(lambda x: multiply_no_nan(x, 1.0 - mg.tanh(x[1])), x).tied
     assert not hoped(lambda x: multiply_no_nan(x, 1.0 - mg.tanh(x[1])), x[:2]).tied
+    assert hoped(lambda x: xdivy(1.0 - mg.tanh(x[1]), x - x[1]), x).tied
+    assert not hoped(lambda x: xdivy(1.0 - mg.tanh(x[1]), x), x[:2]).tied
 
 
 def test_float64_is_computed_in_a_wider_type() -> None:

@@ -54,8 +54,11 @@ ASKED: dict[str, Callable[..., Array]] = {
     "Cast": lambda x: x,
     "Equal": lambda x, y: x - y,
     "NotEqual": lambda x, y: x - y,
-    # A weight of 0 matters only for what is not finite.
+    # Factors of 0 give 0 whatever the other is; that matters for what is not finite only.
     "MulNoNan": lambda x, weight: np.where(np.isfinite(x), 1, weight),
+    "SigmoidCrossEntropy": lambda x, t, *_: np.where(np.isfinite(x), 1, t * (1 - t)),
+    "Xdivy": lambda x, y: np.where(np.isfinite(y) & (y != 0), 1, x),
+    "Xlogy": lambda x, y: np.where(np.isfinite(y) & (y > 0), 1, x),
 }
 
 
@@ -260,8 +263,9 @@ class _Run:
         """Note what rounding must not decide, where an op chooses by what is 0 or equal."""
         if op.type == "Cast" and op.outputs[0].dtype.dtype != np.bool_:
             return
-        if all(x is not None and x.dtype.kind == "f" for x in inputs):
-            asked = np.asarray(ASKED[op.type](*inputs))
+        given = [x for x in inputs if x is not None]
+        if all(x.dtype.kind == "f" for x in given):
+            asked = np.asarray(ASKED[op.type](*given))
             self._decisions.update((asked > 0).tobytes() + (asked < 0).tobytes())
 
     def _jittered(self, x: Array, dtype: np.dtype[Any]) -> Array:
