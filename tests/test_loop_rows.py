@@ -125,6 +125,22 @@ def test_backwards_in_place_and_without_results() -> None:
     built.check()
 
 
+def test_several_loops_in_one_plan() -> None:
+    def build(x: Any, start: Any) -> list[Any]:
+        bodies: list[Callable[..., Any]] = [
+            lambda h, a: mg.tanh(a @ W + h @ U),
+            lambda h, a: mg.sin(a @ W - h @ U) * 2.0,
+            lambda h, a: mg.sin(a @ W) + h * 0.5,
+        ]
+        return [
+            mg.scan(lambda h, a, body=body: (body(h, a), None), start, x)[0] for body in bodies
+        ]
+
+    built = Built(build, values(40, 64, 4), values(64, 6, seed=3))
+    assert all(cut(built))
+    built.check()
+
+
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = mg.get_num_threads()

@@ -100,7 +100,7 @@ def _emit_block(
         for i, code in enumerate(codes)
     ]
     name = module.shared(
-        ("block", id(program)),
+        ("block", program),
         lambda name: emit_part(module, name, calls, polling=False, alone=alone),
     )
     work = sum([phase.work for code in codes for phase in code.kernel.phases])
