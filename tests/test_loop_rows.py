@@ -129,12 +129,10 @@ def test_several_loops_in_one_plan() -> None:
     def build(x: Any, start: Any) -> list[Any]:
         bodies: list[Callable[..., Any]] = [
             lambda h, a: mg.tanh(a @ W + h @ U),
-            lambda h, a: mg.sin(a @ W - h @ U) * 2.0,
+            lambda h, a: mg.sin(a @ W - h @ U) * 0.5,
             lambda h, a: mg.sin(a @ W) + h * 0.5,
         ]
-        return [
-            mg.scan(lambda h, a, body=body: (body(h, a), None), start, x)[0] for body in bodies
-        ]
+        return [mg.scan(lambda h, a, body=body: (body(h, a), None), start, x)[0] for body in bodies]
 
     built = Built(build, values(40, 64, 4), values(64, 6, seed=3))
     assert all(cut(built))
