@@ -273,6 +273,21 @@ def test_an_error_in_a_run_names_the_node_and_the_run() -> None:
             mg.Session(built.graph, executor=executor).run(built.fetches, built.feeds)
 
 
+def test_an_error_in_what_is_computed_before_a_loop_names_the_run_too() -> None:
+    def build(x: Any, w: Any, start: Any) -> list[Any]:
+        h, _ = mg.scan(lambda h, a: (mg.tanh(h) + mg.linalg.inv(w) + a, None), start, x)
+        return [h]
+
+    built = Built(build, values(4, 2, 2), np.zeros((2, 2)), values(2, 2, seed=1))
+    assert built.program().notes["computed before a loop"] == 1
+    messages = []
+    for executor in ("reference", "numpy", "native"):
+        with pytest.raises(mg.errors.LinAlgError, match="run 0 of the loop") as caught:
+            mg.Session(built.graph, executor=executor).run(built.fetches, built.feeds)
+        messages.append(str(caught.value))
+    assert len(set(messages)) == 1
+
+
 def test_an_lstm_in_training_computes_three_products_a_step() -> None:
     graph = mg.Graph()
     with graph.as_default():

@@ -328,6 +328,18 @@ def test_what_the_functions_may_return():
             mg.fori_loop(0, 2, 3, x)
 
 
+def test_gradients_of_rows_without_elements():
+    def rows(x, h):
+        return mg.fori_loop(0, 3, lambda i, h: mg.tanh(h + mg.gather(x, i)), h)
+
+    with mg.Graph().as_default() as g:
+        x, h = mg.placeholder("float64", (5, 0, 3)), mg.placeholder("float64", (0, 3))
+        slope = mg.gradients(mg.sum(rows(x, h)), x)[0]
+        assert slope.dense().shape == (5, 0, 3)
+    found = mg.Session(graph=g).run(slope.dense(), {x: np.ones((5, 0, 3)), h: np.ones((0, 3))})
+    assert found.shape == (5, 0, 3)
+
+
 def test_an_error_names_node_line_and_run():
     with mg.Graph().as_default() as g:
         x, n = mg.placeholder("float32", (None,)), mg.placeholder("int32", ())

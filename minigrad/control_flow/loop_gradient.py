@@ -259,10 +259,9 @@ class _Backward:
         for place, k in enumerate(sparse):
             values, indices = rows[2 * place][0], rows[2 * place + 1][0]
             like = self.inputs.captured[k]
-            row = concat([[-1], shape(like)[1:]], axis=0)
-            gradients.captured[k] = IndexedSlices(
-                reshape(values, row), reshape(indices, (-1,)), like
-            )
+            indices = reshape(indices, (-1,))
+            rows_shape = concat([shape(indices), shape(like)[1:]], axis=0)
+            gradients.captured[k] = IndexedSlices(reshape(values, rows_shape), indices, like)
         return gradients.flat(layout.limited)
 
 
