@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -85,3 +87,34 @@ def test_kernels_that_are_called_and_return_an_input() -> None:
         return [mg.sum(mg.square(kept - 0.25)), mg.sum(mg.square(x * mg.prod(mg.tanh(x)) - 0.25))]
 
     agree(build, floats(2, dtype="float64"))
+
+
+def test_a_sum_of_reshaped_sums() -> None:
+    def build(x: Any) -> list[Any]:
+        return [
+            mg.sum(mg.reshape(mg.sum(x, axis=0), (3, 2)), axis=0),
+            mg.sum(mg.reshape(mg.sum(mg.reshape(x, (2, 3, 2)), axis=0), (2, 3)), axis=0),
+            mg.max(mg.reshape(mg.max(mg.reshape(x, (3, 2, 2)), axis=1), (2, 3)), axis=1),
+        ]
+
+    agree(build, floats(2, 6, dtype="float64"))
+
+
+_NARROW = """
+import numpy as np
+import minigrad as mg
+with mg.Graph().as_default() as graph:
+    x, y = mg.placeholder("float32", (8, 17, 1)), mg.placeholder("float32", (8, 1, 1))
+    fetches = [mg.astype(x, "int8"), x * y]
+feeds = {x: np.ones((8, 17, 1), "float32"), y: np.ones((8, 1, 1), "float32")}
+session = mg.Session(graph, executor="native")
+for _ in range(200):
+    session.run(fetches, feeds)
+"""
+
+
+def test_narrow_integers_are_not_written_beyond_the_end() -> None:
+    # The C library finds it when the memory is freed, and ends the process.
+    command = [sys.executable, "-c", _NARROW]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr

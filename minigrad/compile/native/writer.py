@@ -126,6 +126,8 @@ class Writer:
         self.module = module
         self.name = name
         self.parameters = tuple([Value(f"%{n}", t) for n, t in parameters])
+        #: The masks that hold in the first lane only.
+        self._single: set[str] = set()
         self._head = (
             f"define {linkage} {result.text if result else 'void'} @{name}"
             f"({', '.join([f'{t.text} %{n}' for n, t in parameters])}) {attributes} {{\nentry:"
@@ -490,6 +492,11 @@ class Writer:
             raw = Type("uint", 8, t.lanes)
             value = self.make(raw, f"zext {value.typed} to {raw.text}")
             t = raw
+        if mask.text in self._single:
+            # LLVM's masked store of one lane, known beforehand, writes four bytes of an integer
+            # that was narrowed to one.
+            self.store(self.extract(value, 0), address)
+            return
         name = f"llvm.masked.store.{t.suffix}.p0"
         self.module.declare(f"void @{name}({t.text}, ptr, {mask.type.text})")
         self.put(
@@ -501,7 +508,10 @@ class Writer:
         """A mask that holds in the first `count` lanes."""
         t = Type("int", 32, lanes)
         short = self.make(Type("int", 32), f"trunc i64 {count.text} to i32")
-        return self.compare("<", self.iota(t), self.splat(short, lanes))
+        made = self.compare("<", self.iota(t), self.splat(short, lanes))
+        if count.text == "1":
+            self._single.add(made.text)
+        return made
 
     # -- control ---------------------------------------------------------------------------
 
