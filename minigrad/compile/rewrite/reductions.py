@@ -54,8 +54,8 @@ def reduced_twice(b: Rewriter, step: Instruction) -> Operand | None:
     if not x.is_contiguous or x.size != before.output.size or not b.is_read_once(x):
         return None
     inner = _source(before)
-    if inner.size == 0:
-        return None
+    if inner.size == 0 or _plain(x) != _plain(before.output):
+        return None  # Reshaped in between: then axes are no longer the same axes.
     # The places, among the inner shape's, of the axes that the outer reduction joins.
     places = [i for i, n in enumerate(before.output.shape) if n != 1]
     lengths = [i for i, n in enumerate(x.shape) if n != 1]
@@ -67,6 +67,11 @@ def reduced_twice(b: Rewriter, step: Instruction) -> Operand | None:
         return None
     made = b.reduce(step.name, inner, range(low, high), keepdims=True)
     return b.reshape(made, step.output.shape)
+
+
+def _plain(x: Operand) -> list[int]:
+    """The lengths other than 1."""
+    return [n for n in x.shape if n != 1]
 
 
 def _source(step: Instruction) -> Operand:
