@@ -65,6 +65,16 @@ class Counting:
         return [self.session.value_of(v).tolist() for v in (self.total, self.count)]
 
 
+def test_a_long_loop_whose_rows_go_apart() -> None:
+    with mg.Graph().as_default() as graph:
+        x = mg.placeholder("float64", (64, 64))
+        # Large angles take long, which no estimate knows.
+        y, _ = mg.scan(lambda h, _: (mg.sin(h * 1e10), None), x, length=10**6)
+    session = mg.Session(graph, executor="native")
+    for _ in range(2):
+        assert interrupted(lambda: session.run(y, {x: np.ones((64, 64))})) < WITHIN
+
+
 def test_a_loop_of_a_billion_steps() -> None:
     loop = Counting()
     unplanned = loop.session.stats()["unplanned"]

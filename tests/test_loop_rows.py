@@ -14,6 +14,7 @@ from minigrad import nn
 from minigrad.compile.bodies import LoopForm
 from minigrad.compile.interpret import interpret
 from minigrad.compile.loops.rows import Rows, by_rows
+from minigrad.compile.native import control
 from minigrad.executor.reference import Way
 
 pytest.importorskip("llvmlite")
@@ -137,6 +138,29 @@ def test_several_loops_in_one_plan() -> None:
     built = Built(build, values(40, 64, 4), values(64, 6, seed=3))
     assert all(cut(built))
     built.check()
+
+
+@pytest.mark.parametrize("work", [1.0, 1e5])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_threads_that_meet_now_and_then(
+    work: float, reverse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(x: Any, start: Any) -> list[Any]:
+        def step(state: Any, a: Any) -> Any:
+            h, count, free = state
+            after = mg.tanh(h + a)
+            return (after, count + 1, mg.logical_not(free)), mg.where(free, after, mg.sin(h))
+
+        counts = mg.zeros_like(start, dtype="int32")
+        state, outputs = mg.scan(step, (start, counts, start > 0.0), x, reverse=reverse)
+        slopes = mg.gradients(mg.sum(state[0]) + mg.sum(outputs), [x, start])
+        return [*state, outputs, *slopes]
+
+    monkeypatch.setattr(control, "_MEETING_WORK", work)
+    for runs in (2, 61):
+        built = Built(build, values(runs, 64, 33), values(64, 33, seed=1))
+        assert all(cut(built))
+        built.check()
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ class Laid(NamedTuple):
         reads: what it reads from memory.
         writes: what it leaves in memory.
         seconds: what it took, where a run was given.
-        units: how many units of work its largest phase is cut into.
         inside: of a branch or loop, the pieces of the bodies, each with what it belongs to.
+        blocks: in how many blocks of rows a loop goes through its runs.
     """
 
     piece: Piece | Finished
@@ -35,8 +35,8 @@ class Laid(NamedTuple):
     reads: Sequence[Operand]
     writes: Sequence[Operand]
     seconds: float | None = None
-    units: int = 1
     inside: Sequence[tuple[str, Any]] = ()
+    blocks: int = 1
 
 
 class Layout(NamedTuple):
@@ -80,8 +80,7 @@ def laid_out(program: Program, executor: str) -> Layout:
             roots = dict.fromkeys([arg.root for arg in made.args])
             reads = [x for x in roots if x not in writes]
             written = [x for x in roots if x in writes]
-            units = max([phase.units for phase in made.kernel.phases], default=1)
-            pieces.append(Laid(piece, True, reads, written, units=units, inside=made.inside))
+            pieces.append(Laid(piece, True, reads, written, inside=made.inside, blocks=made.blocks))
     return Layout(pieces, code.arena.offsets, code.arena.size, code)
 
 
@@ -143,9 +142,7 @@ def _pieces(layout: Layout) -> Iterable[str]:
 
 
 def _in_blocks(laid: Laid) -> str:
-    if laid.units < 2 or not laid.inside:
-        return ""
-    return f", in {laid.units} blocks of rows"
+    return f", in {laid.blocks} blocks of rows" if laid.blocks > 1 else ""
 
 
 def _memory(layout: Layout) -> Iterable[str]:

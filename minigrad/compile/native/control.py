@@ -31,8 +31,9 @@ from minigrad.compile.program import Instruction, Operand, Program
 _UNKNOWN_WORK = 1e9
 #: Of runs that take longer, in nanoseconds, the threads share each one, not the rows of all.
 _LONG_RUN = 1e6
-#: Loops that take longer look for signals, which they cannot where threads go through all runs.
-_LONGEST_WORK = 2e8
+#: Of blocks of rows that go through runs apart, the nanoseconds of one core after which the threads
+#: meet, and signals are looked for. The estimate may be a hundred times too low.
+_MEETING_WORK = 4e6
 #: How many short runs of a body there are between two looks for signals.
 _RUNS_A_POLL = 64
 
@@ -132,7 +133,7 @@ def emit_loop(
     rows = by_rows(form)
     if rows is not None and form.runs is not None:
         work = _estimate(rows.body)
-        if work < _LONG_RUN and PARALLEL_WORK < work * form.runs * rows.blocks < _LONGEST_WORK:
+        if work < _LONG_RUN and work * form.runs * rows.blocks > PARALLEL_WORK:
             block = _emit_block(module, rows.body, emit_pieces, alone=True)
             if block is None:
                 return None
@@ -187,43 +188,80 @@ class _LoopWriter:
         self.answer = at
         self.memory = at + ALIGNMENT
         self.scratch = self.memory + max(body.scratch, cond.scratch if cond else 0)
+        #: Where the first run of those that blocks of rows go through is written.
+        self.start = self.scratch * blocks
 
     def run(self) -> PieceCode:
         """Write it."""
-        w = self.w = kernel_function(self.module)
-        self.pointers = {x: operand(w, i) for x, i in self.args.items()}
-        n = len(self.args)
-        self.base, self.flag = operand(w, n), operand(w, n + 1)
-        self.table = w.reserve(max(len(self.body.table), 1), PTR)
-        self.asked = w.reserve(max(len(self.cond.table) if self.cond else 0, 1), PTR)
-        if self.blocks == 1:
-            self.state = operand(w, n + 2)
-            self._fixed_pointers()
-            w.store(self._loop(), self.pointers[self.count])
-        else:
-            self._blocks()
+        name = self._whole_rows() if self.blocks == 1 else self._meetings(self._blocks())
         count = self.form.runs
         work = self.body.work * count * self.blocks if count is not None else _UNKNOWN_WORK
-        phase = Phase(w.finish_once(), self.blocks, work)
-        scratch = self.scratch * self.blocks
-        kernel = Kernel((phase,), scratch, stops=self.blocks == 1)
+        scratch = self.scratch if self.blocks == 1 else self.start + ALIGNMENT
+        kernel = Kernel((Phase(name, 1, work),), scratch, stops=True)
         asked = self.cond.pieces if self.cond else ()
         inside = [*[("condition", p) for p in asked], *[("each run", p) for p in self.body.pieces]]
         writes = [Arg(x) for x in self.writes]
-        return PieceCode(kernel, _args(self.reads), writes, inside=inside)
+        return PieceCode(kernel, _args(self.reads), writes, inside=inside, blocks=self.blocks)
 
-    def _blocks(self) -> None:
-        """Write a loop over blocks of rows, each of which goes through all runs."""
-        w = self.w
-        self.state = w.const(0, PTR)
+    def _begin(self) -> Writer:
+        """Begin a function with the loop's args."""
+        w = self.w = kernel_function(self.module)
+        self.pointers = {x: operand(w, i) for x, i in self.args.items()}
+        n = len(self.args)
+        self.base, self.flag, self.state = [operand(w, n + i) for i in range(3)]
+        return w
+
+    def _tables(self) -> None:
+        self.table = self.w.reserve(max(len(self.body.table), 1), PTR)
+        self.asked = self.w.reserve(max(len(self.cond.table) if self.cond else 0, 1), PTR)
+
+    def _whole_rows(self) -> str:
+        """Write a function of all runs."""
+        w = self._begin()
+        self._tables()
+        self._fixed_pointers()
+        count, carried = self._loop(w.index(0), self._limit())
+        self._give_out(carried)
+        w.store(count, self.pointers[self.count])
+        return w.finish_once()
+
+    def _blocks(self) -> str:
+        """Write a function of blocks of rows, each of which goes through some runs by itself."""
+        w = self._begin()
+        self._tables()
         base = self.base
+        self.state = w.const(0, PTR)
+        begin = w.load(w.at(base, self.start, I8), I64)
+        runs = w.index(self.form.runs or 0)
+        end = w.minimum(w.add(begin, w.index(self._runs_together())), runs)
         with w.loop(w.parameters[1], w.parameters[2]) as unit:
             self.unit = unit.index
             self.base = w.at(base, w.mul(unit.index, w.index(self.scratch)), I8)
             self._fixed_pointers()
-            self._loop()
-            with w.when(w.compare("==", unit.index, w.index(0))):
-                w.store(w.index(self.form.runs or 0), self.pointers[self.count])
+            _, carried = self._loop(begin, end)
+            with w.when(w.compare("==", end, runs)):
+                self._give_out(carried)
+        return w.finish_once()
+
+    def _meetings(self, blocks: str) -> str:
+        """Write a function that lets threads go through some runs, looks for signals, and so on."""
+        w = self._begin()
+        w.module.declare("void @mg_parallel(ptr, ptr, i64)")
+        runs = self.form.runs or 0
+        with w.loop(0, runs, self._runs_together()) as loop:
+            good = w.compare("==", w.load(self.flag, I32), w.const(0, I32))
+            with w.when(good):
+                w.store(loop.index, w.at(self.base, self.start, I8))
+                args = w.parameters[0]
+                w.put(f"call void @mg_parallel(ptr @{blocks}, {args.typed}, i64 {self.blocks})")
+                with w.when(w.make(BOOL, f"icmp ne ptr {self.state.text}, null")):
+                    self._poll()
+        w.store(w.index(runs), self.pointers[self.count])
+        return w.finish_once()
+
+    def _runs_together(self) -> int:
+        """How many runs blocks of rows go through before the threads meet."""
+        return max(1, int(_MEETING_WORK / (self.body.work * self.blocks)))
 
     def _rows(self, x: Operand, size: int) -> Value:
         """Where the rows of the current block begin, in an operand with `size` bytes of all."""
@@ -254,14 +292,19 @@ class _LoopWriter:
     def _put(self, table: Value, position: int, pointer: Value) -> None:
         self.w.store(pointer, self.w.at(table, position, PTR))
 
-    def _loop(self) -> Value:
-        """Write the runs; how many there were."""
+    def _loop(self, begin: Value, last: Value | None) -> tuple[Value, list[Value]]:
+        """Write the runs from one to before another; the run after them, and the carried values."""
         w, given = self.w, self.given
         head, start, done = w.label("head"), w.label("start"), w.label("done")
-        last = self._limit()
-        before = w.block
         first = [self._rows(x, x.nbytes) for x in given.carries]
-        self._remember_first(first, last)
+        if self.blocks == 1:
+            self._remember_first(first)
+        else:
+            fresh = w.compare("==", begin, w.index(0))
+            with w.when(fresh):
+                self._remember_first(first)
+            later = self._carried_after(w.sub(begin, w.index(1)))
+            first = [w.select(fresh, x, y) for x, y in zip(first, later, strict=True)]
         before = w.block
         w.put(f"br label %{head}")
         w.begin(head)
@@ -277,22 +320,25 @@ class _LoopWriter:
         on = w.and_(on, w.compare("==", w.load(self.flag, I32), w.const(0, I32)))
         w.put(f"br i1 {on.text}, label %{start}, label %{done}")
         w.begin(start)
-        following = self._run(index, carried, last)
+        following = self._run(index, carried)
         w.call(self.body.function, self.table, self.place, self.flag, self.state, result=I32)
         if self.blocks == 1:
-            self._poll(index)
+            self._poll_in(index)
         after = w.add(index, w.index(1))
         end = w.block
         w.put(f"br label %{head}")
-        phis = [f"{index.text} = phi i64 [0, %{before}], [{after.text}, %{end}]"]
+        phis = [f"{index.text} = phi i64 [{begin.text}, %{before}], [{after.text}, %{end}]"]
         for pointer, old, new in zip(carried, first, following, strict=True):
             phis.append(f"{pointer.text} = phi ptr [{old.text}, %{before}], [{new.text}, %{end}]")
         w.put_in(place, phis)
         w.begin(done)
-        for x, out, pointer in zip(given.carries, self.carries, carried, strict=True):
+        return index, carried
+
+    def _give_out(self, carried: list[Value]) -> None:
+        """Copy the carried values to where they are read after the loop."""
+        for x, out, pointer in zip(self.given.carries, self.carries, carried, strict=True):
             if out.shape == x.shape:  # Others are read by nobody.
-                _copy(w, self._rows(out, x.nbytes), pointer, x.nbytes // self.blocks)
-        return index
+                _copy(self.w, self._rows(out, x.nbytes), pointer, x.nbytes // self.blocks)
 
     def _limit(self) -> Value | None:
         w = self.w
@@ -304,26 +350,25 @@ class _LoopWriter:
         t = I32 if limit.dtype.itemsize == 4 else I64
         return w.convert(w.load(self.pointers[limit], t), I64)
 
-    def _position(self, run: Value, last: Value | None) -> Value:
+    def _position(self, run: Value) -> Value:
         """Where a run's slices and results lie."""
-        w = self.w
-        if not self.form.reverse or last is None:
+        w, runs = self.w, self.form.runs
+        if not self.form.reverse or runs is None:
             return run
-        return w.sub(w.sub(last, w.index(1)), run)
+        return w.sub(w.index(runs - 1), run)
 
-    def _remember_first(self, first: list[Value], last: Value | None) -> None:
+    def _remember_first(self, first: list[Value]) -> None:
         w = self.w
         for x, history, pointer in zip(self.given.carries, self.histories, first, strict=True):
             if history is not None:
-                at = w.mul(self._position(w.index(0), last), w.index(x.nbytes))
+                at = w.mul(self._position(w.index(0)), w.index(x.nbytes))
                 target = w.at(self._rows(history, x.nbytes), at, I8)
                 _copy(w, target, pointer, x.nbytes // self.blocks)
 
-    def _run(self, index: Value, carried: list[Value], last: Value | None) -> list[Value]:
+    def _run(self, index: Value, carried: list[Value]) -> list[Value]:
         """Fill the table for one run; where the carried values will be after it."""
         w, given = self.w, self.given
-        position = self._position(index, last)
-        odd = w.make(BOOL, f"trunc i64 {index.text} to i1")
+        position = self._position(index)
         for k, pointer in enumerate(carried):
             self._put(self.table, k, pointer)
         for k, x in enumerate(given.slices):
@@ -331,16 +376,8 @@ class _LoopWriter:
             at = w.mul(position, w.index(size))
             self._put(self.table, len(carried) + k, w.at(self._rows(x, size), at, I8))
         outputs = len(self.form.body.feeds)
-        following = []
-        for k, (x, history) in enumerate(zip(given.carries, self.histories, strict=True)):
-            one, two = self.buffers[k]
-            target = w.select(odd, w.at(self.base, two, I8), w.at(self.base, one, I8))
-            if history is not None and last is not None:
-                after = w.add(index, w.index(1))
-                at = w.mul(self._position(after, last), w.index(x.nbytes))
-                inside = w.at(self._rows(history, x.nbytes), at, I8)
-                target = w.select(w.compare("<", after, last), inside, target)
-            following.append(target)
+        following = self._carried_after(index)
+        for k, target in enumerate(following):
             self._put(self.table, outputs + k, target)
         for k, x in enumerate(self.results):
             size = x.nbytes // x.shape[0]
@@ -349,18 +386,39 @@ class _LoopWriter:
             self._put(self.table, outputs + len(carried) + k, place)
         return following
 
-    def _poll(self, index: Value) -> None:
+    def _carried_after(self, run: Value) -> list[Value]:
+        """Where a run leaves the carried values: in their histories, or in one buffer of two."""
+        w, runs = self.w, self.form.runs
+        odd = w.make(BOOL, f"trunc i64 {run.text} to i1")
+        after = w.add(run, w.index(1))
+        targets = []
+        for (one, two), x, history in zip(
+            self.buffers, self.given.carries, self.histories, strict=True
+        ):
+            target = w.select(odd, w.at(self.base, two, I8), w.at(self.base, one, I8))
+            if history is not None and runs is not None:
+                at = w.mul(self._position(after), w.index(x.nbytes))
+                inside = w.at(self._rows(history, x.nbytes), at, I8)
+                target = w.select(w.compare("<", after, w.index(runs)), inside, target)
+            targets.append(target)
+        return targets
+
+    def _poll_in(self, index: Value) -> None:
         """Look for signals now and then, where the GIL is released."""
         w = self.w
-        w.module.declare("i32 @mg_poll(ptr)")
         every = 1 if self.body.work > 1e5 else _RUNS_A_POLL
         due = w.compare("==", w.and_(index, w.index(every - 1)), w.index(0))
         held = w.make(BOOL, f"icmp ne ptr {self.state.text}, null")
         with w.when(w.and_(due, held)):
-            code = w.call("mg_poll", self.state, result=I32)
-            assert code is not None
-            with w.when(w.compare("!=", code, w.const(0, I32))):
-                w.store(w.const(STOPPED, I32), self.flag)
+            self._poll()
+
+    def _poll(self) -> None:
+        w = self.w
+        w.module.declare("i32 @mg_poll(ptr)")
+        code = w.call("mg_poll", self.state, result=I32)
+        assert code is not None
+        with w.when(w.compare("!=", code, w.const(0, I32))):
+            w.store(w.const(STOPPED, I32), self.flag)
 
 
 # -- branches ----------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class PieceCode(NamedTuple):
 
     Attributes:
         inside: the pieces of the bodies of a branch or loop, each with what it belongs to.
+        blocks: in how many blocks of rows a loop goes through its runs.
     """
 
     kernel: Kernel
@@ -60,6 +61,7 @@ class PieceCode(NamedTuple):
     writes: list[Arg]
     more: Sequence[Arg] = ()
     inside: Sequence[tuple[str, Any]] = ()
+    blocks: int = 1
 
     @property
     def args(self) -> list[Arg]:
