@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
 
 from minigrad.compile.bodies import Given, LoopForm, Made
 from minigrad.compile.program import Instruction, Operand, Program, own_results
 from minigrad.compile.rewrite.dead import drop_dead
+from minigrad.compile.rewrite.keys import key_of, key_of_step
 
 
 class Draft:
@@ -16,8 +19,8 @@ class Draft:
         step: its instruction, as it was.
         form: its form, as it was; the body is changed in place.
         given: the instruction's inputs.
-        made: its outputs. Those that nobody reads are there too.
-        read: of `made`, which results and histories somebody reads.
+        made: its outputs, without the results that nobody reads.
+        histories: for which carried values somebody reads what they were in each run.
         arguments: the body's feeds, as inputs of a loop: carried values, slices, captured ones.
         after: what the body gives for the carried values.
         collected: what it gives for the results that somebody reads, in their order.
@@ -48,6 +51,15 @@ class Draft:
         """How many runs there are; only asked of loops where that is known."""
         assert self.form.runs is not None
         return self.form.runs
+
+    @cached_property
+    def steps_by_key(self) -> dict[Any, Instruction]:
+        """The pure steps of the body by what they compute; for when no more are taken out."""
+        table: dict[Any, Instruction] = {}
+        for step in self.body.instructions:
+            if step.pure and step.kind != "check":
+                table.setdefault(key_of_step(step, [key_of(x) for x in step.inputs]), step)
+        return table
 
     # -- what may be done ------------------------------------------------------------------
 

@@ -31,8 +31,11 @@ def keep(first: Draft, second: Draft) -> int:
     if first.form.runs is None or first.form.runs != second.form.runs:
         return 0
     known = _shared(first, second)
-    found = _matched(first.body, second.body, known)
-    chosen = _chosen(second, found)
+    if known.keys().isdisjoint(second.arguments.slices):
+        # What depends on captured values alone is computed before a loop.
+        return 0
+    found = _matched(first, second.body, known)
+    chosen = _chosen(second, found) if found else []
     size = sum([x.nbytes for x in chosen]) * second.runs
     if size > MOST_BYTES:
         return 0
@@ -61,20 +64,16 @@ def _shared(first: Draft, second: Draft) -> dict[Operand, Operand]:
 
 
 def _matched(
-    first: Program, second: Program, known: Mapping[Operand, Operand]
+    first: Draft, second: Program, known: Mapping[Operand, Operand]
 ) -> dict[Operand, Operand]:
-    """What the instructions of the second program make that those of the first make too."""
-    table: dict[Any, Instruction] = {}
-    for step in first.instructions:
-        if step.pure and step.kind != "check":
-            table.setdefault(key_of_step(step, [key_of(x) for x in step.inputs]), step)
+    """What the instructions of the second body make that those of the first make too."""
     names = dict(known)
     found: dict[Operand, Operand] = {}
     for step in second.instructions:
         if not step.pure or step.kind == "check":
             continue
         inputs = [_as_named(x, names) for x in step.inputs]
-        hit = table.get(key_of_step(step, inputs))
+        hit = first.steps_by_key.get(key_of_step(step, inputs))
         if hit is not None:
             for x, y in zip(step.outputs, hit.outputs, strict=True):
                 names[x] = found[x] = y
