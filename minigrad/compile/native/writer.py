@@ -126,8 +126,8 @@ class Writer:
         self.module = module
         self.name = name
         self.parameters = tuple([Value(f"%{n}", t) for n, t in parameters])
-        #: The masks that hold in the first lane only.
-        self._single: set[str] = set()
+        #: The masks of a number of lanes, and how many they are.
+        self._counts: dict[str, Value] = {}
         self._head = (
             f"define {linkage} {result.text if result else 'void'} @{name}"
             f"({', '.join([f'{t.text} %{n}' for n, t in parameters])}) {attributes} {{\nentry:"
@@ -492,11 +492,16 @@ class Writer:
             raw = Type("uint", 8, t.lanes)
             value = self.make(raw, f"zext {value.typed} to {raw.text}")
             t = raw
-        if mask.text in self._single:
-            # LLVM's masked store of one lane, known beforehand, writes four bytes of an integer
-            # that was narrowed to one.
-            self.store(self.extract(value, 0), address)
-            return
+        count = self._counts.get(mask.text)
+        if t.kind in ("int", "uint") and memory_bytes(t) < 4 and count is not None:
+            # LLVM's masked store of one lane, where it finds out beforehand that there is but one,
+            # writes four bytes of an integer that was narrowed to one.
+            if count.text == "1":
+                self.store(self.extract(value, 0), address)
+                return
+            if not count.text.isdecimal():
+                self._store_one_by_one(value, address, count)
+                return
         name = f"llvm.masked.store.{t.suffix}.p0"
         self.module.declare(f"void @{name}({t.text}, ptr, {mask.type.text})")
         self.put(
@@ -504,13 +509,18 @@ class Writer:
             f"{mask.typed})"
         )
 
+    def _store_one_by_one(self, value: Value, address: Value, count: Value) -> None:
+        t = value.type.scalar
+        with self.loop(0, count) as lane:
+            element = self.make(t, f"extractelement {value.typed}, {lane.index.typed}")
+            self.store(element, self.at(address, lane.index, t))
+
     def mask(self, count: Value, lanes: int) -> Value:
         """A mask that holds in the first `count` lanes."""
         t = Type("int", 32, lanes)
         short = self.make(Type("int", 32), f"trunc i64 {count.text} to i32")
         made = self.compare("<", self.iota(t), self.splat(short, lanes))
-        if count.text == "1":
-            self._single.add(made.text)
+        self._counts[made.text] = count
         return made
 
     # -- control ---------------------------------------------------------------------------
