@@ -14,7 +14,7 @@ from minigrad import nn
 from minigrad.compile.bodies import LoopForm
 from minigrad.compile.interpret import interpret
 from minigrad.compile.loops.rows import Rows, by_rows
-from minigrad.compile.native import control
+from minigrad.compile.native import loop_code
 from minigrad.executor.reference import Way
 
 pytest.importorskip("llvmlite")
@@ -156,7 +156,7 @@ def test_threads_that_meet_now_and_then(
         slopes = mg.gradients(mg.sum(state[0]) + mg.sum(outputs), [x, start])
         return [*state, outputs, *slopes]
 
-    monkeypatch.setattr(control, "_MEETING_WORK", work)
+    monkeypatch.setattr(loop_code, "_MEETING_WORK", work)
     for runs in (2, 61):
         built = Built(build, values(runs, 64, 33), values(64, 33, seed=1))
         assert all(cut(built))
