@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.compile.bodies import LoopForm
 from minigrad.compile.loops import keeping, sums
+from minigrad.compile.numpy_backend import code
 from minigrad.compile.program import Instruction, Program
 from minigrad.compile.simplifying import simplify
 
@@ -256,6 +259,30 @@ def test_bodies_without_native_code_read_what_was_kept() -> None:
     assert program.notes[KEPT] > 0
     assert "Sort" not in names(loops_of(program)[1])
     built.check(1e-8)
+
+
+def test_bodies_without_native_code_are_prepared_by_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def build(x: Any, start: Any) -> list[Any]:
+        return list(mg.scan(lambda h, a: (mg.sort(h) + a, mg.sum(h)), start, x))
+
+    def slowly(program: Program) -> code.NumpyCode:
+        made.append(program)
+        time.sleep(0.05)
+        return prepare(program)
+
+    program = Built(build, values(3, 4), values(4, seed=1)).program()
+    (step,) = loops_of(program)
+    assert isinstance(step.form, LoopForm)
+    body, made, prepare = step.form.body, list[Program](), code.NumpyCode
+    monkeypatch.setattr(code, "NumpyCode", slowly)
+    bodies, feeds = code.Bodies(), [values(4), values(4, seed=1)]
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(bodies, body, feeds) for _ in range(4)]
+    for run in runs:
+        np.testing.assert_allclose(run.result()[0], np.sort(feeds[0]) + feeds[1])
+    assert made == [body]
 
 
 def test_an_error_in_a_run_names_the_node_and_the_run() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.kernels import Repeat, failure, fitting, is_plain, used_outputs
+from minigrad.compile.lock import lock
 from minigrad.compile.numpy_backend.emitting import Emitter
 from minigrad.compile.numpy_backend.rules import for_numpy
 from minigrad.compile.program import Operand, Program, own_results
@@ -196,7 +197,11 @@ class Bodies:
         """The fetches of a body: arrays that nobody else has."""
         code = self._codes.get(body)
         if code is None:
-            code = self._codes.setdefault(body, NumpyCode(body))
+            # Making code changes the program: two threads must not do so at once.
+            with lock:
+                code = self._codes.get(body)
+                if code is None:
+                    code = self._codes[body] = NumpyCode(body)
         return code.run(inputs, {}, None, GENERIC)[0]
 
 
