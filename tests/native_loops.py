@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.native.engine import load
-from minigrad.compile.native.types import I64, PTR, Type, type_of
-from minigrad.compile.native.writer import Module, Value, Writer, numpy_type
+from minigrad.compile.native.types import I64, PTR, Type, numpy_type, type_of
+from minigrad.compile.native.writer import Module, Value, Writer
 
 
 def element_loop(

@@ -108,3 +108,9 @@ def _scalar_literal(value: Any, t: Type) -> str:
     if t.kind == "ptr":
         return "null"
     return str(int(value))
+
+
+def numpy_type(t: Type) -> np.dtype[Any]:
+    """The dtype of an array of such elements."""
+    letters = {"float": "f", "int": "i", "uint": "u"}
+    return np.dtype(bool) if t.kind == "bool" else np.dtype(f"{letters[t.kind]}{t.bits // 8}")

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minigrad.compile.native.types import BOOL, I64, PTR, Type, literal, memory_bytes
 
 _FLOAT_PREDICATES = {"==": "oeq", "!=": "une", "<": "olt", "<=": "ole", ">": "ogt", ">=": "oge"}
@@ -598,9 +596,3 @@ class Writer:
             self.put(f"call void @{name}({given})")
             return None
         return self.make(result, f"call {result.text} @{name}({given})")
-
-
-def numpy_type(t: Type) -> np.dtype[Any]:
-    """The dtype of an array of such elements."""
-    letters = {"float": "f", "int": "i", "uint": "u"}
-    return np.dtype(bool) if t.kind == "bool" else np.dtype(f"{letters[t.kind]}{t.bits // 8}")

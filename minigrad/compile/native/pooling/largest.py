@@ -20,8 +20,8 @@ from minigrad.compile.native.pooling.sweep import (
     over_taps,
     window_phase,
 )
-from minigrad.compile.native.types import Type, memory_bytes
-from minigrad.compile.native.writer import Module, Value, Writer, numpy_type
+from minigrad.compile.native.types import Type, memory_bytes, numpy_type
+from minigrad.compile.native.writer import Module, Value, Writer
 
 
 def emit_max_pool(
