@@ -207,8 +207,8 @@ def case_form(
 
 def calls_python(op: Operation) -> bool:
     """Whether a node calls a Python function, itself or in a body."""
-    if op.primitive.effect == "host":
-        return True
+    if op.primitive.effect == "host" or not op.primitive.has_bodies:
+        return op.primitive.effect == "host"
     inner = [step for body in bodies_of(op.attrs) for step in body.get_operations()]
     return any(map(calls_python, inner))
 
