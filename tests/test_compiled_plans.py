@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -221,3 +222,21 @@ def test_a_child_forked_while_a_thread_compiles_can_compile_itself(executor: str
     command = [sys.executable, "-c", textwrap.dedent(script)]
     made = subprocess.run(command, capture_output=True, text=True, check=True)
     assert made.stdout.split() == ["20"]
+
+
+@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "reference"])
+@pytest.mark.parametrize("collecting", [True, False])
+def test_garbage_is_collected_after_compiling_as_before(executor: Any, collecting: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if collecting else gc.disable)()
+        with mg.Graph().as_default():
+            x = mg.placeholder("float32", (2,))
+            mg.Session(executor=executor).run(x * 2.0, {x: [1.0, 2.0]})
+        assert gc.isenabled() == collecting
+        with mg.Graph().as_default():
+            x = mg.placeholder("float32", (2,))
+            mg.Session(executor=executor).run(x * mg.constant(3.0), {x: [1.0, 2.0]})
+        assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if before else gc.disable)()

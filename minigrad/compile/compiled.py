@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.compile.bodies import calls_python
 from minigrad.compile.kernels import Repeat
-from minigrad.compile.lock import lock
+from minigrad.compile.lock import compiling
 from minigrad.compile.lower import NotPlanned, lower
 from minigrad.compile.program import Program
 from minigrad.compile.simplifying import simplify
@@ -116,7 +116,7 @@ class Compiled:
         try:
             code = self._codes[key]
         except KeyError:
-            with lock:
+            with compiling():
                 if key not in self._codes and not self._compile(key, arrays, transaction):
                     return None
                 return self._codes[key]
