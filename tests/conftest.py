@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ EXAMPLES = ROOT / "examples"
 
 # Tests leave the user's own cache of native code alone, yet need not compile everything each time.
 os.environ.setdefault("MINIGRAD_CACHE_DIR", str(ROOT / "build" / "cache"))
+
+# Shells let commands in the background ignore Ctrl-C, which tests send to themselves and children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test's verdict depends on a clock, so no deadlines. Locally, each run draws new examples and
 # keeps those that failed; CI draws the same ones every time.
