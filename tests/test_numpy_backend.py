@@ -234,7 +234,7 @@ def test_large_arrays_in_blocks(number, block, threads, monkeypatch):
     build, expected, x = BLOCKED[number]
     monkeypatch.setattr(blocks, "BLOCK_BYTES", (block, block))
     monkeypatch.setattr(blocks, "SHARED_WORK", 0)
-    monkeypatch.setenv("MINIGRAD_NUM_THREADS", str(threads))
+    monkeypatch.setattr("minigrad.threads._chosen", threads)
     code = made(build, x)
     (found,) = run(code, x)
     if expected is None:
@@ -427,14 +427,14 @@ def test_runs_are_the_same_to_the_last_bit_on_one_thread_or_two(monkeypatch):
     monkeypatch.setattr(blocks, "SHARED_WORK", 0)
     code = made(lambda b, x: b.reduce("sum", b.map("Exp", b.map("Sin", x))), ROWS)
     found = set()
-    for threads in ("1", "2", "4"):
-        monkeypatch.setenv("MINIGRAD_NUM_THREADS", threads)
+    for threads in (1, 2, 4):
+        monkeypatch.setattr("minigrad.threads._chosen", threads)
         found |= {run(code, ROWS)[0].tobytes() for _ in range(5)}
     assert len(found) == 1
 
 
 def test_an_interrupted_run_waits_for_the_second_thread(monkeypatch):
-    monkeypatch.setenv("MINIGRAD_NUM_THREADS", "2")
+    monkeypatch.setattr("minigrad.threads._chosen", 2)
     begun, done = threading.Event(), []
     pieces = collections.deque(range(10))
 
@@ -461,7 +461,7 @@ def test_an_interrupted_run_waits_for_the_second_thread(monkeypatch):
 
 def test_the_second_thread_has_the_policy_for_floating_point_errors(monkeypatch):
     monkeypatch.setattr(blocks, "SHARED_WORK", 0)
-    monkeypatch.setenv("MINIGRAD_NUM_THREADS", "2")
+    monkeypatch.setattr("minigrad.threads._chosen", 2)
     x = np.ones((300, 1000))
     x[-1, -1] = 0
     code = made(lambda b, x: b.map("Neg", b.map("RealDiv", b.constant(1.0), x)), x)
