@@ -12,6 +12,7 @@ import pytest
 from plan_runs import assert_same
 
 import minigrad as mg
+from minigrad import nn
 
 pytest.importorskip("llvmlite")
 
@@ -103,6 +104,7 @@ def test_a_sum_of_reshaped_sums() -> None:
 _NARROW = """
 import numpy as np
 import minigrad as mg
+from minigrad import nn
 with mg.Graph().as_default() as graph:
     x, y = mg.placeholder("float32", (8, 17, 1)), mg.placeholder("float32", (8, 1, 1))
     fetches = [mg.astype(x, "int8"), x * y]
@@ -118,3 +120,37 @@ def test_narrow_integers_are_not_written_beyond_the_end() -> None:
     command = [sys.executable, "-c", _NARROW]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize(
+    "pick",
+    [
+        lambda x, rows, columns: mg.gather(x, rows),
+        lambda x, rows, columns: mg.take(x, columns, axis=1),
+        lambda x, rows, columns: x[rows, columns],
+        lambda x, rows, columns: mg.gather_nd(x, mg.stack([rows, columns], axis=1)),
+        lambda x, rows, columns: mg.take_along_axis(x, mg.reshape(rows, (-1, 1)), axis=0),
+        lambda x, rows, columns: mg.scatter(mg.stack([rows, columns], axis=1), x[:9, 0], (99, 90)),
+        lambda x, rows, columns: nn.cross_entropy(x[:9], columns),
+    ],
+)
+def test_indices_of_a_narrow_dtype_reach_all_elements(dtype: str, pick: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(99, 90))
+    rows, columns = np.arange(90, 99), np.arange(80, 89)
+
+    def slope(dtype: str) -> Any:
+        given = mg.asarray(x)
+        with mg.GradientTape() as tape:
+            tape.watch(given)
+            made = pick(given, mg.asarray(rows.astype(dtype)), mg.asarray(columns.astype(dtype)))
+            total = mg.sum(made * made)
+        return mg.convert_to_tensor(tape.gradient(total, given)).numpy()
+
+    np.testing.assert_array_equal(slope(dtype), slope("int64"))
+
+    def build(given: Any) -> list[Any]:
+        made = pick(given, mg.constant(rows.astype(dtype)), mg.constant(columns.astype(dtype)))
+        return [made, mg.convert_to_tensor(mg.gradients(mg.sum(made * made), given)[0])]
+
+    agree(build, x)

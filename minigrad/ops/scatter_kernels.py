@@ -27,7 +27,10 @@ def add_rows(xp: Any, rows: Any, positions: Any, values: Any) -> Any:
     out = rows.astype("float32") if wide else rows.copy()
     width = out.shape[1]
     # On one dimension `ufunc.at` has a fast path, several times faster than on rows.
-    where = positions if width == 1 else positions[:, None] * width + xp.arange(width)
+    # Places count all elements, which may be more than a narrow integer can.
+    where = positions.astype("int64")
+    if width > 1:
+        where = where[:, None] * width + xp.arange(width)
     xp.add.at(out.reshape(-1), where.reshape(-1), values.reshape(-1))
     return out.astype(rows.dtype) if wide else out
 
