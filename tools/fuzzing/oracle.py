@@ -9,6 +9,7 @@ much, and those that are only passed on not again.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -272,12 +273,16 @@ class _Run:
         """An input whose elements are moved, each in its own way.
 
         For seed 2 all are moved upwards: what is added up in an order of one's own is rounded by as
-        much as what has been added so far is large, which may be all that has one sign.
+        much as what has been added so far is large, which may be all that has one sign; and where
+        many terms are alike, always in the same direction.
         """
         if dtype not in WIDE:
             return x
-        signs = np.sign(x.real) if self.seed == 2 else self._rng.choice([-1.0, 1.0], x.shape)
-        steps = signs * (UNITS * float(np.finfo(dtype).eps))
+        if self.seed == 2:
+            signs, units = np.sign(x.real), max(UNITS, math.sqrt(x.size))
+        else:
+            signs, units = self._rng.choice([-1.0, 1.0], x.shape), UNITS
+        steps = signs * (units * float(np.finfo(dtype).eps))
         return np.where(np.isfinite(x), x + x * steps.astype(x.dtype), x).astype(x.dtype)
 
     def _result(self, value: Array, inputs: Sequence[Array | None], dtype: np.dtype[Any]) -> Array:
