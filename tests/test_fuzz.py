@@ -170,8 +170,9 @@ def test_slack_is_what_rounding_may_do() -> None:
 def test_sums_may_be_off_by_what_has_been_added_in_between() -> None:
     x = np.linspace(1, -1, 2001)
     slack = hoped(mg.sum, x).slack[0]
-    assert slack > 14 * np.finfo("float64").eps * np.abs(x).sum()
-    assert slack < 1e-11
+    size = np.finfo("float64").eps * np.abs(x).sum()
+    # A chain of additions may round in the same direction every time.
+    assert len(x) / 4 * size < slack < len(x) / 2 * size
 
 
 def test_what_may_be_0_after_rounding_is_a_tie() -> None:

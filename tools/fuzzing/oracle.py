@@ -9,7 +9,6 @@ much, and those that are only passed on not again.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -226,8 +225,9 @@ class _Run:
     ) -> Sequence[Array]:
         primitive, attrs, effect = op.primitive, op.attrs, op.primitive.effect
         if self.seed and op.type in ADDING:
+            terms = self._terms(op, inputs) if self.seed == 2 else 1.0
             inputs = [
-                x if t is None or x is None else self._jittered(x, t.dtype.dtype)
+                x if t is None or x is None else self._jittered(x, t.dtype.dtype, terms)
                 for t, x in zip(op.inputs, inputs, strict=True)
             ]
         if op.type in ASKED:
@@ -245,11 +245,7 @@ class _Run:
         try:
             made = kernel(np, *given, *inputs, **attrs)
         except Exception:  # noqa: BLE001 - kernels that know no wide types
-            narrow = [
-                None if t is None or x is None else x.astype(t.dtype.dtype)
-                for t, x in zip(op.inputs, inputs, strict=True)
-            ]
-            made = kernel(np, *given, *narrow, **attrs)
+            made = kernel(np, *given, *_narrowed(op, inputs), **attrs)
         made = [made] if primitive.single else made
         if self.seed and op.type in ADDING:
             # The sign of a sum that is 0 depends on the order as well.
@@ -269,7 +265,14 @@ class _Run:
             asked = np.asarray(ASKED[op.type](*given))
             self._decisions.update((asked > 0).tobytes() + (asked < 0).tobytes())
 
-    def _jittered(self, x: Array, dtype: np.dtype[Any]) -> Array:
+    def _terms(self, op: Operation, inputs: list[Array | None]) -> float:
+        """About how many numbers an op adds up for each that it gives."""
+        narrow = _narrowed(op, inputs)
+        made: Any = op.primitive.compute(np, *narrow, **op.attrs)  # type: ignore[misc]
+        first = made if op.primitive.single else made[0]
+        return max([x.size for x in narrow if x is not None]) / max(np.size(first), 1)
+
+    def _jittered(self, x: Array, dtype: np.dtype[Any], terms: float = 1.0) -> Array:
         """An input whose elements are moved, each in its own way.
 
         For seed 2 all are moved upwards: what is added up in an order of one's own is rounded by as
@@ -279,7 +282,7 @@ class _Run:
         if dtype not in WIDE:
             return x
         if self.seed == 2:
-            signs, units = np.sign(x.real), max(UNITS, math.sqrt(x.size))
+            signs, units = np.sign(x.real), max(UNITS, terms / 3)
         else:
             signs, units = self._rng.choice([-1.0, 1.0], x.shape), UNITS
         steps = signs * (units * float(np.finfo(dtype).eps))
@@ -329,6 +332,14 @@ class _Run:
         step = size * (UNITS * float(info.eps))
         step = np.where(size < float(info.tiny), UNITS * float(info.smallest_subnormal), step)
         return np.where(new, value + np.sign(value) * signs * step, value)
+
+
+def _narrowed(op: Operation, inputs: Sequence[Array | None]) -> list[Array | None]:
+    """Inputs in the dtypes that the graph asks for."""
+    return [
+        None if t is None or x is None else x.astype(t.dtype.dtype)
+        for t, x in zip(op.inputs, inputs, strict=True)
+    ]
 
 
 def _signed(x: Array, sign: float) -> Array:
