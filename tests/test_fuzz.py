@@ -187,6 +187,13 @@ def test_what_may_be_0_after_rounding_is_a_tie() -> None:
     assert not hoped(lambda x: xdivy(1.0 - mg.tanh(x[1]), x), x[:2]).tied
 
 
+def test_what_may_be_rounded_to_1_is_a_tie() -> None:
+    x = np.array([0.5, 8.9], "float32")
+    angle = lambda x: mg.argmax(mg.stack([x * 0.0, mg.acos(mg.tanh(x))]), axis=0)  # noqa: E731
+    assert hoped(angle, x).tied
+    assert not hoped(angle, x[:1]).tied
+
+
 def test_float64_is_computed_in_a_wider_type() -> None:
     x = np.array([1e-3, 0.5, 3.0])
     found = hoped(lambda x: mg.sin(x) * mg.sin(x) + mg.cos(x) * mg.cos(x), x)

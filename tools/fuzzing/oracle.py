@@ -331,7 +331,11 @@ class _Run:
         signs = _signs(size, self.seed)
         step = size * (UNITS * float(info.eps))
         step = np.where(size < float(info.tiny), UNITS * float(info.smallest_subnormal), step)
-        return np.where(new, value + np.sign(value) * signs * step, value)
+        moved = np.where(new, value + np.sign(value) * signs * step, value)
+        if self.seed == 3:
+            # Where a function tends to 1 or -1, it may be rounded to just that.
+            moved = np.where(np.abs(size - 1) <= UNITS * float(info.eps), np.sign(value), moved)
+        return moved
 
 
 def _narrowed(op: Operation, inputs: Sequence[Array | None]) -> list[Array | None]:
