@@ -115,6 +115,17 @@ for _ in range(200):
 """
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32", "int8"])
+@pytest.mark.parametrize("columns", [1, 9, 17, 33])
+def test_narrowed_numbers_do_not_run_into_what_lies_behind(dtype: str, columns: int) -> None:
+    def build(x: Any) -> list[Any]:
+        scaled = mg.asinh(x) / mg.sqrt(mg.sum(x * x, axis=0, keepdims=True))
+        summed = scaled * mg.sum(scaled, axis=-1, keepdims=True)
+        return [mg.var(summed, axis=-2), mg.astype(scaled * 9.0, dtype)[::-1, :]]
+
+    agree(build, floats(8, columns, dtype="float64"))
+
+
 def test_narrow_integers_are_not_written_beyond_the_end() -> None:
     # The C library finds it when the memory is freed, and ends the process.
     command = [sys.executable, "-c", _NARROW]

@@ -124,6 +124,8 @@ class Writer:
         self.module = module
         self.name = name
         self.parameters = tuple([Value(f"%{n}", t) for n, t in parameters])
+        #: Numbers that had more bytes before.
+        self._narrowed: set[str] = set()
         #: The masks of a number of lanes, and how many they are.
         self._counts: dict[str, Value] = {}
         self._head = (
@@ -353,7 +355,10 @@ class Writer:
         if source.kind == "float":
             if target.kind == "float":
                 op = "fpext" if target.bits > source.bits else "fptrunc"
-                return self.make(target, f"{op} {a.typed} to {target.text}")
+                made = self.make(target, f"{op} {a.typed} to {target.text}")
+                if op == "fptrunc":
+                    self._narrowed.add(made.text)
+                return made
             return self._to_integer(a, target)
         if target.kind == "float":
             op = "sitofp" if source.kind == "int" else "uitofp"
@@ -361,7 +366,9 @@ class Writer:
         if target.bits == source.bits:
             return Value(a.text, target)
         if target.bits < source.bits:
-            return self.make(target, f"trunc {a.typed} to {target.text}")
+            made = self.make(target, f"trunc {a.typed} to {target.text}")
+            self._narrowed.add(made.text)
+            return made
         op = "sext" if source.kind == "int" else "zext"
         return self.make(target, f"{op} {a.typed} to {target.text}")
 
@@ -491,13 +498,14 @@ class Writer:
             value = self.make(raw, f"zext {value.typed} to {raw.text}")
             t = raw
         count = self._counts.get(mask.text)
-        if t.kind in ("int", "uint") and memory_bytes(t) < 4 and count is not None:
+        if count is not None:
             # LLVM's masked store of one lane, where it finds out beforehand that there is but one,
-            # writes four bytes of an integer that was narrowed to one.
+            # writes as many bytes of a number that was narrowed as it had before.
             if count.text == "1":
                 self.store(self.extract(value, 0), address)
                 return
-            if not count.text.isdecimal():
+            narrow = memory_bytes(t) < 4 or value.text in self._narrowed
+            if narrow and not count.text.isdecimal():
                 self._store_one_by_one(value, address, count)
                 return
         name = f"llvm.masked.store.{t.suffix}.p0"
@@ -516,7 +524,12 @@ class Writer:
     def mask(self, count: Value, lanes: int) -> Value:
         """A mask that holds in the first `count` lanes."""
         t = Type("int", 32, lanes)
-        short = self.make(Type("int", 32), f"trunc i64 {count.text} to i32")
+        shown = count
+        if count.text.isdecimal():
+            # LLVM errs where it knows beforehand that half of a wide mask holds in one lane only:
+            # a selection from a quotient then keeps what lies in other lanes.
+            shown = self.make(I64, f'call i64 asm "", "=r,0"(i64 {count.text})')
+        short = self.make(Type("int", 32), f"trunc i64 {shown.text} to i32")
         made = self.compare("<", self.iota(t), self.splat(short, lanes))
         self._counts[made.text] = count
         return made
