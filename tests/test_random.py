@@ -414,7 +414,7 @@ def test_a_run_and_its_gradient_see_the_same_numbers() -> None:
         sess.run(stddev.initializer)
         for _ in range(2):
             value, slope = sess.run([y, g])
-            np.testing.assert_allclose(slope, value.sum() / 2, rtol=1e-6)
+            np.testing.assert_allclose(slope, value.sum() / 2, rtol=1e-6, atol=1e-6)
 
 
 def test_permutation_gives_the_gradient_back_to_each_row() -> None:
