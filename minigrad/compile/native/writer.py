@@ -124,10 +124,6 @@ class Writer:
         self.module = module
         self.name = name
         self.parameters = tuple([Value(f"%{n}", t) for n, t in parameters])
-        #: Numbers that had more bytes before.
-        self._narrowed: set[str] = set()
-        #: The masks of a number of lanes, and how many they are.
-        self._counts: dict[str, Value] = {}
         self._head = (
             f"define {linkage} {result.text if result else 'void'} @{name}"
             f"({', '.join([f'{t.text} %{n}' for n, t in parameters])}) {attributes} {{\nentry:"
@@ -355,10 +351,7 @@ class Writer:
         if source.kind == "float":
             if target.kind == "float":
                 op = "fpext" if target.bits > source.bits else "fptrunc"
-                made = self.make(target, f"{op} {a.typed} to {target.text}")
-                if op == "fptrunc":
-                    self._narrowed.add(made.text)
-                return made
+                return self.make(target, f"{op} {a.typed} to {target.text}")
             return self._to_integer(a, target)
         if target.kind == "float":
             op = "sitofp" if source.kind == "int" else "uitofp"
@@ -366,9 +359,7 @@ class Writer:
         if target.bits == source.bits:
             return Value(a.text, target)
         if target.bits < source.bits:
-            made = self.make(target, f"trunc {a.typed} to {target.text}")
-            self._narrowed.add(made.text)
-            return made
+            return self.make(target, f"trunc {a.typed} to {target.text}")
         op = "sext" if source.kind == "int" else "zext"
         return self.make(target, f"{op} {a.typed} to {target.text}")
 
@@ -497,17 +488,6 @@ class Writer:
             raw = Type("uint", 8, t.lanes)
             value = self.make(raw, f"zext {value.typed} to {raw.text}")
             t = raw
-        count = self._counts.get(mask.text)
-        if count is not None:
-            # LLVM's masked store of one lane, where it finds out beforehand that there is but one,
-            # writes as many bytes of a number that was narrowed as it had before.
-            if count.text == "1":
-                self.store(self.extract(value, 0), address)
-                return
-            narrow = memory_bytes(t) < 4 or value.text in self._narrowed
-            if narrow and not count.text.isdecimal():
-                self._store_one_by_one(value, address, count)
-                return
         name = f"llvm.masked.store.{t.suffix}.p0"
         self.module.declare(f"void @{name}({t.text}, ptr, {mask.type.text})")
         self.put(
@@ -515,24 +495,15 @@ class Writer:
             f"{mask.typed})"
         )
 
-    def _store_one_by_one(self, value: Value, address: Value, count: Value) -> None:
-        t = value.type.scalar
-        with self.loop(0, count) as lane:
-            element = self.make(t, f"extractelement {value.typed}, {lane.index.typed}")
-            self.store(element, self.at(address, lane.index, t))
-
     def mask(self, count: Value, lanes: int) -> Value:
         """A mask that holds in the first `count` lanes."""
         t = Type("int", 32, lanes)
-        shown = count
-        if count.text.isdecimal():
-            # LLVM errs where it knows beforehand that half of a wide mask holds in one lane only:
-            # a selection from a quotient then keeps what lies in other lanes.
-            shown = self.make(I64, f'call i64 asm "", "=r,0"(i64 {count.text})')
-        short = self.make(Type("int", 32), f"trunc i64 {shown.text} to i32")
-        made = self.compare("<", self.iota(t), self.splat(short, lanes))
-        self._counts[made.text] = count
-        return made
+        # LLVM errs where it knows beforehand that a mask, or half of a wide one, holds in one lane
+        # only: it stores as many bytes of a narrowed number as that had before, and a selection
+        # from a quotient keeps what lies in other lanes. So it is not to know.
+        hidden = self.make(I64, f'call i64 asm "", "=r,0"(i64 {count.text})')
+        short = self.make(Type("int", 32), f"trunc i64 {hidden.text} to i32")
+        return self.compare("<", self.iota(t), self.splat(short, lanes))
 
     # -- control ---------------------------------------------------------------------------
 
